@@ -1,0 +1,45 @@
+#include "core/dot.h"
+
+// The loader picks a clone by the processor. Sanitizers instrument the resolver before their runtime is up, so not with them.
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define KNAS_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define KNAS_CLONES
+#endif
+
+#define KNAS_DEFINE_DOTS(T)                                                                                  \
+  KNAS_CLONES void dots(const T* const x[kDots], const T* const y[kDots], std::int64_t length, T out[kDots]) { \
+    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *x4 = x[4], *x5 = x[5], *x6 = x[6], *x7 = x[7];  \
+    const T *y0 = y[0], *y1 = y[1], *y2 = y[2], *y3 = y[3], *y4 = y[4], *y5 = y[5], *y6 = y[6], *y7 = y[7];  \
+    T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;                                        \
+    _Pragma("omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7)")                                        \
+    for (std::int64_t q = 0; q < length; ++q) {                                                              \
+      s0 += x0[q] * y0[q], s1 += x1[q] * y1[q], s2 += x2[q] * y2[q], s3 += x3[q] * y3[q];                    \
+      s4 += x4[q] * y4[q], s5 += x5[q] * y5[q], s6 += x6[q] * y6[q], s7 += x7[q] * y7[q];                    \
+    }                                                                                                        \
+    out[0] = s0, out[1] = s1, out[2] = s2, out[3] = s3, out[4] = s4, out[5] = s5, out[6] = s6, out[7] = s7;  \
+  }                                                                                                          \
+  KNAS_CLONES void dots_4x2(const T* const x[4], const T* const y[2], std::int64_t length, T out[kDots]) {   \
+    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *y0 = y[0], *y1 = y[1];                          \
+    T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;                                        \
+    _Pragma("omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7)")                                        \
+    for (std::int64_t q = 0; q < length; ++q) {                                                              \
+      const T u = y0[q], v = y1[q];                                                                          \
+      s0 += x0[q] * u, s1 += x0[q] * v, s2 += x1[q] * u, s3 += x1[q] * v;                                    \
+      s4 += x2[q] * u, s5 += x2[q] * v, s6 += x3[q] * u, s7 += x3[q] * v;                                    \
+    }                                                                                                        \
+    out[0] = s0, out[1] = s1, out[2] = s2, out[3] = s3, out[4] = s4, out[5] = s5, out[6] = s6, out[7] = s7;  \
+  }                                                                                                          \
+  KNAS_CLONES void shifted_sums(const T* x, const T* y, std::int64_t length, T shift, T sums[2]) {           \
+    T plain = 0, product = 0;                                                                                \
+    _Pragma("omp simd reduction(+ : plain, product)")                                                        \
+    for (std::int64_t q = 0; q < length; ++q) plain += y[q], product += y[q] * (x[q] - shift);               \
+    sums[0] = plain, sums[1] = product;                                                                      \
+  }
+
+namespace knas {
+
+KNAS_DEFINE_DOTS(float)
+KNAS_DEFINE_DOTS(double)
+
+}  // namespace knas

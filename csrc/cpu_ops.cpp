@@ -1,0 +1,161 @@
+// The CPU operators: arguments are checked and made contiguous here, and the torch-free core does the work.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include "checks.h"
+#include "core/layers.h"
+
+namespace knas {
+namespace {
+
+template <class T> struct element { using type = T; };
+template <> struct element<at::BFloat16> { using type = bfloat16; };
+template <> struct element<at::Half> { using type = float16; };
+
+// Calls f(T{}) with the core's element type of `t`.
+template <class F> void dispatch(const at::Tensor& t, const char* op, F&& f) {
+  switch (t.scalar_type()) {
+    case at::kFloat: return f(float{});
+    case at::kDouble: return f(double{});
+    case at::kBFloat16: return f(bfloat16{});
+    case at::kHalf: return f(float16{});
+    default: TORCH_CHECK_TYPE(false, op, ": float32, float64, bfloat16 or float16 expected, got ", t.scalar_type());
+  }
+}
+
+template <class T> const T* data(const at::Tensor& t) { return static_cast<const T*>(t.const_data_ptr()); }
+
+const std::int64_t* entry_data(const at::Tensor& entries) { return entries.const_data_ptr<std::int64_t>(); }
+
+at::Tensor gradients_like(const at::Tensor& input, const at::Tensor& entries) {
+  return at::zeros({input.size(0), entries.numel()}, input.options().dtype(accumulate_type(input)));
+}
+
+at::Tensor to_tensor(std::initializer_list<double> numbers) {
+  return at::tensor(at::ArrayRef<double>(numbers.begin(), numbers.size()), at::kDouble);
+}
+
+at::Tensor to_tensor(const GramSums& s) { return to_tensor({s.mean, s.mean_off_diagonal, s.trace, s.split}); }
+
+bool nothing_to_do(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
+  return input.numel() == 0 || grad_output.numel() == 0 || entries.numel() == 0;
+}
+
+at::Tensor conv_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries, at::IntArrayRef kernel_size,
+                                  at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
+  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
+  const auto g = check_conv({x, d, e, kernel_size, stride, padding, dilation, groups}, "conv_sampled_gradients");
+  auto out = gradients_like(x, e);
+  if (nothing_to_do(x, d, e)) return out;
+  dispatch(x, "conv_sampled_gradients", [&](auto t) {
+    using T = decltype(t);
+    conv_sampled_gradients<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
+  });
+  return out;
+}
+
+at::Tensor conv_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries, at::IntArrayRef kernel_size,
+                     at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
+  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
+  const auto g = check_conv({x, d, e, kernel_size, stride, padding, dilation, groups}, "conv_gram");
+  GramSums sums;
+  if (nothing_to_do(x, d, e)) return to_tensor(sums);
+  dispatch(x, "conv_gram", [&](auto t) {
+    using T = decltype(t);
+    sums = conv_gram<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
+  });
+  return to_tensor(sums);
+}
+
+at::Tensor linear_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
+  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
+  const auto g = check_linear(x, d, e, "linear_sampled_gradients");
+  auto out = gradients_like(x, e);
+  if (nothing_to_do(x, d, e)) return out;
+  dispatch(x, "linear_sampled_gradients", [&](auto t) {
+    using T = decltype(t);
+    linear_sampled_gradients<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
+  });
+  return out;
+}
+
+at::Tensor linear_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
+  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
+  const auto g = check_linear(x, d, e, "linear_gram");
+  GramSums sums;
+  if (nothing_to_do(x, d, e)) return to_tensor(sums);
+  dispatch(x, "linear_gram", [&](auto t) {
+    using T = decltype(t);
+    sums = linear_gram<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
+  });
+  return to_tensor(sums);
+}
+
+at::Tensor affine_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& mean, const at::Tensor& rstd,
+                                    const at::Tensor& entries) {
+  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
+  const auto g = check_affine(x, d, mean, rstd, e, "affine_sampled_gradients");
+  const auto m = mean.to(accumulate_type(x)).contiguous(), r = rstd.to(accumulate_type(x)).contiguous();
+  auto out = gradients_like(x, e);
+  if (nothing_to_do(x, d, e)) return out;
+  dispatch(x, "affine_sampled_gradients", [&](auto t) {
+    using T = decltype(t);
+    using A = accumulate_t<T>;
+    affine_sampled_gradients<T>(g, data<T>(x), data<T>(d), data<A>(m), data<A>(r), entry_data(e), e.numel(), out.mutable_data_ptr<A>(),
+                                at::get_num_threads());
+  });
+  return out;
+}
+
+at::Tensor affine_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& mean, const at::Tensor& rstd,
+                       const at::Tensor& entries) {
+  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
+  const auto g = check_affine(x, d, mean, rstd, e, "affine_gram");
+  const auto m = mean.to(accumulate_type(x)).contiguous(), r = rstd.to(accumulate_type(x)).contiguous();
+  GramSums sums;
+  if (nothing_to_do(x, d, e)) return to_tensor(sums);
+  dispatch(x, "affine_gram", [&](auto t) {
+    using T = decltype(t);
+    using A = accumulate_t<T>;
+    sums = affine_gram<T>(g, data<T>(x), data<T>(d), data<A>(m), data<A>(r), entry_data(e), e.numel(), at::get_num_threads());
+  });
+  return to_tensor(sums);
+}
+
+at::Tensor gram_matrix_cpu(const at::Tensor& vectors) {
+  check_vectors(vectors, "gram_matrix");
+  const auto v = vectors.to(accumulate_type(vectors)).contiguous();
+  auto matrix = at::zeros({v.size(0), v.size(0)}, v.options().dtype(at::kDouble));
+  if (v.numel() == 0) return matrix;
+  dispatch(v, "gram_matrix", [&](auto t) {
+    using A = accumulate_t<decltype(t)>;
+    gram_matrix<A>(data<A>(v), v.size(0), v.size(1), matrix.mutable_data_ptr<double>(), at::get_num_threads());
+  });
+  return matrix;
+}
+
+at::Tensor gram_statistics_cpu(const at::Tensor& vectors) {
+  check_vectors(vectors, "gram_statistics");
+  const auto matrix = gram_matrix_cpu(vectors);
+  double frobenius = 0;
+  const auto from_matrix = sums_of_matrix(matrix.const_data_ptr<double>(), matrix.size(0), &frobenius);
+  // The mean by the sum vector: summing the n^2 entries would lose it to cancellation where the vectors nearly cancel.
+  const auto entry_sums = vectors.sum(0, /*keepdim=*/false, at::kDouble);
+  const auto sums = gram_sums(entry_sums.const_data_ptr<double>(), entry_sums.numel(), from_matrix.trace, from_matrix.split, matrix.size(0));
+  return to_tensor({sums.mean, sums.mean_off_diagonal, sums.trace, sums.split, frobenius});
+}
+
+}  // namespace
+}  // namespace knas
+
+TORCH_LIBRARY_IMPL(knas, CPU, m) {
+  m.impl("conv_sampled_gradients", &knas::conv_sampled_gradients_cpu);
+  m.impl("conv_gram", &knas::conv_gram_cpu);
+  m.impl("linear_sampled_gradients", &knas::linear_sampled_gradients_cpu);
+  m.impl("linear_gram", &knas::linear_gram_cpu);
+  m.impl("affine_sampled_gradients", &knas::affine_sampled_gradients_cpu);
+  m.impl("affine_gram", &knas::affine_gram_cpu);
+  m.impl("gram_matrix", &knas::gram_matrix_cpu);
+  m.impl("gram_statistics", &knas::gram_statistics_cpu);
+}

@@ -1,0 +1,174 @@
+"""The only module that touches the compiled extension: knas's operators, with their shapes, and how they were built.
+
+Every operator has a plain PyTorch twin of the same name in `knas.reference`. Inputs may be float32, float64,
+bfloat16 or float16, on the CPU or a CUDA device; sums are held in float32 (float64 for float64), statistics come back
+in float64 on the input's device. The same build gives the same bits on every run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from knas.compatibility import load_extension
+
+_C = load_extension()
+
+#: Order of the numbers that the `*_gram` operators return; `gram_statistics` adds "frobenius".
+STATISTICS = ("mean", "mean_off_diagonal", "trace", "split")
+
+
+@dataclass(frozen=True)
+class BuildInfo:
+    """What the extension was compiled for: `cuda_version` is None, and `cuda_reason` says why, in a CPU build."""
+
+    torch_version: str
+    cuda_version: str | None
+    with_cuda: bool
+    cuda_reason: str
+
+
+def build_info() -> BuildInfo:
+    """Tell which torch and CUDA the extension was compiled for."""
+    return BuildInfo(_C.torch_version, _C.cuda_version, _C.with_cuda, _C.cuda_reason)
+
+
+def conv_sampled_gradients(
+    input: Tensor,
+    grad_output: Tensor,
+    entries: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """Sampled per-sample gradients of a convolution's weight and bias.
+
+    g[i, (o, c, u)] = sum_t grad_output[i, o, t] * input[i, c, t * stride + u * dilation - padding], and
+    sum_t grad_output[i, o, t] for a bias entry.
+
+    Args:
+        input: The layer's input [n, in_channels, *spatial], with 1 to 3 spatial axes.
+        grad_output: Gradient of the objective for the layer's output [n, out_channels, *out_spatial].
+        entries: int64 [s]: flat indices into the weight [out_channels, in_channels / groups, *kernel_size], followed
+            by the bias [out_channels].
+        kernel_size: Size of the kernel along each spatial axis.
+        stride: Step along each spatial axis.
+        padding: Zeros added on both sides of each spatial axis.
+        dilation: Distance of neighbouring taps along each spatial axis.
+        groups: Number of channel groups.
+
+    Returns:
+        [n, s] in float32 (float64 for float64).
+    """
+    return torch.ops.knas.conv_sampled_gradients(
+        input, grad_output, entries, kernel_size, stride, padding, dilation, groups
+    )
+
+
+def conv_gram(
+    input: Tensor,
+    grad_output: Tensor,
+    entries: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """`STATISTICS` of the vectors of `conv_sampled_gradients`, which are never stored: float64 [4]."""
+    return torch.ops.knas.conv_gram(
+        input, grad_output, entries, kernel_size, stride, padding, dilation, groups
+    )
+
+
+def linear_sampled_gradients(input: Tensor, grad_output: Tensor, entries: Tensor) -> Tensor:
+    """Sampled per-sample gradients of a linear layer: g[i, (o, c)] = sum_t grad_output[i, t, o] * input[i, t, c].
+
+    Args:
+        input: [n, positions, in_features].
+        grad_output: [n, positions, out_features].
+        entries: int64 [s]: flat indices into the weight [out_features, in_features], followed by the bias.
+
+    Returns:
+        [n, s] in float32 (float64 for float64).
+    """
+    return torch.ops.knas.linear_sampled_gradients(input, grad_output, entries)
+
+
+def linear_gram(input: Tensor, grad_output: Tensor, entries: Tensor) -> Tensor:
+    """`STATISTICS` of the vectors of `linear_sampled_gradients`, which are never stored: float64 [4]."""
+    return torch.ops.knas.linear_gram(input, grad_output, entries)
+
+
+def affine_sampled_gradients(
+    input: Tensor, grad_output: Tensor, mean: Tensor, rstd: Tensor, entries: Tensor
+) -> Tensor:
+    """Sampled per-sample gradients of a normalization's scale and shift.
+
+    g[i, c] = sum_t grad_output[i, c, t] * (input[i, c, t] - mean[i, c]) * rstd[i, c] for the weight, and
+    sum_t grad_output[i, c, t] for the bias.
+
+    Args:
+        input: What is normalized [n, channels, positions].
+        grad_output: [n, channels, positions].
+        mean: [n, channels], or [1, channels] where all samples share it.
+        rstd: 1 / sqrt(variance + eps), shaped like `mean`.
+        entries: int64 [s]: indices into weight [channels], followed by the bias [channels].
+
+    Returns:
+        [n, s] in float32 (float64 for float64).
+    """
+    return torch.ops.knas.affine_sampled_gradients(input, grad_output, mean, rstd, entries)
+
+
+def affine_gram(input: Tensor, grad_output: Tensor, mean: Tensor, rstd: Tensor, entries: Tensor) -> Tensor:
+    """`STATISTICS` of the vectors of `affine_sampled_gradients`, which are never stored: float64 [4]."""
+    return torch.ops.knas.affine_gram(input, grad_output, mean, rstd, entries)
+
+
+def gram_matrix(vectors: Tensor) -> Tensor:
+    """G[i, j] = <vectors[i], vectors[j]> for vectors [n, p]: float64 [n, n]."""
+    return torch.ops.knas.gram_matrix(vectors)
+
+
+def gram_statistics(vectors: Tensor) -> Tensor:
+    """`STATISTICS` and the Frobenius norm of the Gram matrix of vectors [n, p]: float64 [5].
+
+    mean = sum_ij G_ij / n^2; mean_off_diagonal = sum_{i != j} G_ij / (n (n - 1)); trace = sum_i G_ii;
+    split = sum_{k < n/2} G_{k, k + n/2}; frobenius = sqrt(sum_ij G_ij^2).
+    """
+    return torch.ops.knas.gram_statistics(vectors)
+
+
+def _accumulate_type(tensor: Tensor) -> torch.dtype:
+    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
+
+
+def _fake_gradients(input: Tensor, grad_output: Tensor, *rest: object) -> Tensor:
+    entries = next(argument for argument in reversed(rest) if isinstance(argument, Tensor))
+    return input.new_empty((input.shape[0], entries.shape[0]), dtype=_accumulate_type(input))
+
+
+def _fake_statistics(input: Tensor, *_: object) -> Tensor:
+    return input.new_empty(len(STATISTICS), dtype=torch.float64)
+
+
+def _register_fakes() -> None:
+    for layer in ("conv", "linear", "affine"):
+        torch.library.register_fake(f"knas::{layer}_sampled_gradients", _fake_gradients)
+        torch.library.register_fake(f"knas::{layer}_gram", _fake_statistics)
+    torch.library.register_fake(
+        "knas::gram_matrix", lambda vectors: vectors.new_empty((vectors.shape[0],) * 2, dtype=torch.float64)
+    )
+    torch.library.register_fake(
+        "knas::gram_statistics",
+        lambda vectors: vectors.new_empty(len(STATISTICS) + 1, dtype=torch.float64),
+    )
+
+
+_register_fakes()

@@ -1,0 +1,246 @@
+"""The native operators against their plain PyTorch twins in float64."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from knas import native, reference
+
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-5, torch.float16: 1e-5}
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution layer: sizes of its input and of its geometry, one number per spatial axis."""
+
+    n: int
+    channels: tuple[int, int]
+    spatial: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    @property
+    def geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
+        return self.kernel, self.stride, self.padding, self.dilation, self.groups
+
+    @property
+    def out_spatial(self) -> tuple[int, ...]:
+        sizes = zip(self.spatial, self.kernel, self.stride, self.padding, self.dilation, strict=True)
+        return tuple((size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in sizes)
+
+    @property
+    def parameters(self) -> int:
+        return self.channels[1] * (self.channels[0] // self.groups * torch.Size(self.kernel).numel() + 1)
+
+
+CONVOLUTIONS = {
+    "3x3": Conv(4, (6, 5), (9, 7), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "1x1": Conv(3, (4, 6), (5, 5), (1, 1), (1, 1), (0, 0), (1, 1)),
+    "1x1 stride 2": Conv(3, (4, 6), (8, 8), (1, 1), (2, 2), (0, 0), (1, 1)),
+    "3x3 stride 2": Conv(5, (3, 4), (8, 9), (3, 3), (2, 2), (1, 1), (1, 1)),
+    "stride 3 dilation 2": Conv(2, (3, 4), (15, 13), (3, 2), (3, 3), (2, 1), (2, 2)),
+    "mixed axes": Conv(2, (4, 4), (11, 6), (5, 1), (2, 1), (4, 0), (1, 3)),
+    "padding beyond kernel": Conv(2, (2, 2), (3, 3), (2, 2), (1, 1), (3, 3), (1, 1)),
+    "depthwise": Conv(3, (6, 6), (6, 6), (3, 3), (1, 1), (1, 1), (1, 1), groups=6),
+    "groups": Conv(3, (6, 9), (5, 6), (3, 3), (2, 1), (1, 1), (1, 1), groups=3),
+    "1d": Conv(4, (5, 3), (17,), (4,), (2,), (1,), (2,)),
+    "3d": Conv(2, (3, 4), (5, 6, 4), (2, 3, 3), (1, 2, 1), (1, 1, 0), (1, 1, 1)),
+    "one position": Conv(2, (3, 4), (3, 3), (3, 3), (1, 1), (0, 0), (1, 1)),
+    "one sample": Conv(1, (3, 4), (5, 5), (3, 3), (1, 1), (1, 1), (1, 1)),
+    "longer than a block": Conv(2, (2, 2), (64, 65), (3, 3), (1, 1), (1, 1), (1, 1)),
+}
+
+
+def tensors(case: Conv, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    input = torch.randn(case.n, case.channels[0], *case.spatial, generator=generator)
+    grad = torch.randn(case.n, case.channels[1], *case.out_spatial, generator=generator)
+    return input.to(dtype), grad.to(dtype)
+
+
+def assert_near(got: Tensor, want: Tensor, dtype: torch.dtype) -> None:
+    """Within the tolerance of `dtype`, relative to the largest entry: entries that cancel have no digits of their own."""
+    assert got.shape == want.shape
+    scale = want.abs().max().item() if want.numel() else 0.0
+    assert (got.double() - want).abs().max().item() <= TOLERANCE[dtype] * scale if want.numel() else True
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_conv(case: Conv, dtype: torch.dtype) -> None:
+    input, grad = tensors(case, dtype)
+    entries = torch.arange(case.parameters)
+    want = reference.conv_sampled_gradients(input.double(), grad.double(), entries, *case.geometry)
+    got = native.conv_sampled_gradients(input, grad, entries, *case.geometry)
+    assert_near(got, want, dtype)
+    assert got.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    assert_near(
+        native.conv_gram(input, grad, entries, *case.geometry), reference.gram_statistics(want)[:4], dtype
+    )
+
+
+@st.composite
+def convolutions(draw: st.DrawFn) -> Conv:
+    axes = draw(st.integers(1, 3))
+    groups = draw(st.integers(1, 3))
+    small = st.tuples(*[st.integers(1, 3)] * axes)
+    kernel, stride, dilation = draw(small), draw(small), draw(small)
+    padding = draw(st.tuples(*[st.integers(0, 3)] * axes))
+    least = [max(d * (k - 1) + 1 - 2 * p, 1) for k, d, p in zip(kernel, dilation, padding, strict=True)]
+    spatial = tuple(size + draw(st.integers(0, 5)) for size in least)
+    channels = draw(st.integers(1, 3)) * groups, draw(st.integers(1, 3)) * groups
+    return Conv(draw(st.integers(1, 5)), channels, spatial, kernel, stride, padding, dilation, groups)
+
+
+@settings(max_examples=80, deadline=None)
+@given(convolutions(), st.data())
+def test_conv_any_shape(case: Conv, data: st.DataObject) -> None:
+    input, grad = tensors(case, torch.float64)
+    picks = data.draw(st.lists(st.integers(0, case.parameters - 1), min_size=1, max_size=20))
+    entries = torch.tensor(picks)
+    want = reference.conv_sampled_gradients(input, grad, entries, *case.geometry)
+    assert_near(native.conv_sampled_gradients(input, grad, entries, *case.geometry), want, torch.float64)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("n, positions", [(4, 1), (3, 7), (1, 5), (5, 2500)])
+def test_linear(n: int, positions: int, dtype: torch.dtype) -> None:
+    input, grad = torch.randn(n, positions, 5).to(dtype), torch.randn(n, positions, 3).to(dtype)
+    entries = torch.arange(5 * 3 + 3)
+    want = reference.linear_sampled_gradients(input.double(), grad.double(), entries)
+    assert_near(native.linear_sampled_gradients(input, grad, entries), want, dtype)
+    assert_near(native.linear_gram(input, grad, entries), reference.gram_statistics(want)[:4], dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("statistics", [1, 4])
+@pytest.mark.parametrize("positions", [1, 9, 2500])
+def test_affine(positions: int, statistics: int, dtype: torch.dtype) -> None:
+    input, grad = (torch.randn(4, 3, positions) * 0.1 + 5).to(dtype), torch.randn(4, 3, positions).to(dtype)
+    mean, rstd = torch.full((statistics, 3), 5.0), torch.rand(statistics, 3) + 9
+    entries = torch.tensor([0, 2, 2, 4, 5, 3])
+    want = reference.affine_sampled_gradients(
+        input.double(), grad.double(), mean.double(), rstd.double(), entries
+    )
+    assert_near(native.affine_sampled_gradients(input, grad, mean, rstd, entries), want, dtype)
+    assert_near(
+        native.affine_gram(input, grad, mean, rstd, entries), reference.gram_statistics(want)[:4], dtype
+    )
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("n, p", [(1, 1), (2, 3), (5, 2049), (7, 1), (16, 50), (9, 5000)])
+def test_gram(n: int, p: int, dtype: torch.dtype) -> None:
+    vectors = torch.randn(n, p).to(dtype)
+    assert_near(native.gram_matrix(vectors), reference.gram_matrix(vectors.double()), dtype)
+    assert_near(native.gram_statistics(vectors), reference.gram_statistics(vectors.double()), dtype)
+
+
+def test_mean_survives_cancellation() -> None:
+    """Vectors that nearly cancel: the mean is tiny beside the trace, and must keep its digits."""
+    vectors = torch.randn(2, 100, dtype=torch.float64)
+    vectors[1] = -vectors[0] + 1e-7
+    want = vectors.mean(0).square().sum()
+    torch.testing.assert_close(native.gram_statistics(vectors)[0], want, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (3, 0), (0, 0)])
+def test_empty_vectors(shape: tuple[int, int]) -> None:
+    vectors = torch.zeros(shape)
+    assert torch.equal(native.gram_matrix(vectors), torch.zeros(shape[0], shape[0], dtype=torch.float64))
+    assert torch.equal(native.gram_statistics(vectors), torch.zeros(5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("n, positions, s", [(0, 4, 3), (3, 0, 2), (3, 4, 0)])
+def test_empty_layers(n: int, positions: int, s: int) -> None:
+    entries = torch.zeros(s, dtype=torch.int64)
+    linear = torch.zeros(n, positions, 2), torch.zeros(n, positions, 3), entries
+    assert torch.equal(native.linear_sampled_gradients(*linear), torch.zeros(n, s))
+    assert torch.equal(native.linear_gram(*linear), torch.zeros(4, dtype=torch.float64))
+    plane = torch.zeros(n, 2, positions)
+    geometry = (1,), (1,), (0,), (1,), 1
+    assert torch.equal(native.conv_sampled_gradients(plane, plane, entries, *geometry), torch.zeros(n, s))
+    statistics = torch.zeros(1, 2), torch.zeros(1, 2)
+    assert torch.equal(native.affine_sampled_gradients(plane, plane, *statistics, entries), torch.zeros(n, s))
+
+
+def test_non_contiguous_and_channels_last() -> None:
+    case = CONVOLUTIONS["3x3"]
+    input, grad = tensors(case, torch.float32)
+    entries = torch.arange(0, case.parameters, 3)
+    want = native.conv_sampled_gradients(input, grad, entries, *case.geometry)
+    strided = input.to(memory_format=torch.channels_last), grad.transpose(2, 3).contiguous().transpose(2, 3)
+    assert torch.equal(native.conv_sampled_gradients(*strided, entries, *case.geometry), want)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_same_bits_for_any_number_of_threads(threads: int) -> None:
+    case = CONVOLUTIONS["3x3"]
+    input, grad = tensors(Conv(17, *list(case.__dict__.values())[1:]), torch.float32)
+    entries = torch.arange(case.parameters)
+    want = native.conv_gram(input, grad, entries, *case.geometry)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        assert torch.equal(native.conv_gram(input, grad, entries, *case.geometry), want)
+    finally:
+        torch.set_num_threads(before)
+
+
+def opcheck_arguments() -> dict[str, tuple[object, ...]]:
+    plane, entries = torch.randn(3, 2, 5), torch.tensor([0, 1, 3])
+    conv = plane, torch.randn(3, 2, 5), entries, [1], [1], [0], [1], 1
+    linear = torch.randn(3, 4, 2), torch.randn(3, 4, 2), entries
+    affine = plane, plane, torch.zeros(1, 2), torch.ones(1, 2), entries
+    layers = {"conv": conv, "linear": linear, "affine": affine}
+    return {
+        **{f"{layer}_{kind}": a for layer, a in layers.items() for kind in ("sampled_gradients", "gram")},
+        "gram_matrix": (torch.randn(3, 4),),
+        "gram_statistics": (torch.randn(3, 4),),
+    }
+
+
+@pytest.mark.parametrize("name", opcheck_arguments())
+def test_opcheck(name: str) -> None:
+    tests = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
+    torch.library.opcheck(getattr(torch.ops.knas, name).default, opcheck_arguments()[name], test_utils=tests)
+
+
+BAD = {
+    "types differ": (lambda a: (a[0].double(), *a[1:]), "input is Double but grad_output is Float"),
+    "samples differ": (lambda a: (a[0][:1], *a[1:]), "same number of axes and samples"),
+    "entry outside": (lambda a: (a[0], a[1], a[2] + 1000, *a[3:]), "outside the layer's"),
+    "entries not int64": (lambda a: (a[0], a[1], a[2].int(), *a[3:]), "entries must be int64"),
+    "wrong geometry": (lambda a: (*a[:3], (2, 2), *a[4:]), "is not what this convolution makes"),
+    "groups": (lambda a: (*a[:7], 4), "must divide"),
+    "axes": (lambda a: (*a[:3], (3,), *a[4:]), "need 2 numbers each"),
+    "integers": (
+        lambda a: (a[0].int(), a[1].int(), *a[2:]),
+        "float32, float64, bfloat16 or float16 expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("change, message", BAD.values(), ids=BAD)
+def test_bad_arguments(change, message: str) -> None:
+    case = CONVOLUTIONS["3x3"]
+    arguments = (*tensors(case, torch.float32), torch.arange(5), *case.geometry)
+    with pytest.raises((RuntimeError, IndexError, TypeError), match=message):
+        native.conv_sampled_gradients(*change(arguments))
+
+
+def test_without_cuda_kernels() -> None:
+    """A CPU build says, for a CUDA tensor, why it has no kernels."""
+    if native.build_info().with_cuda:
+        pytest.skip("this build has the CUDA kernels")
+    keys = torch._C._dispatch_has_kernel_for_dispatch_key
+    assert all(keys(f"knas::{name}", "CUDA") for name in opcheck_arguments())
