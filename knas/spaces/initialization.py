@@ -1,0 +1,73 @@
+"""Initial weights that depend on a seed and on a layer's place in its network, and on nothing else.
+
+Every layer draws from a generator of its own, seeded with a hash of (seed, name of the layer, shape of its
+weight). So the same layer starts with the same weights in every network of a space that has it, whatever the
+other layers are: differences between two architectures' scores then come from the architectures and not from
+other random numbers, and a network without its dead edges computes exactly what the whole one does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from knas.spaces.checks import integer_in_range, one_of
+
+Draw = Callable[["nn.Conv2d | nn.Linear", torch.Generator], None]
+
+
+def _kaiming(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu", generator=generator)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def _pytorch_default(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
+    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+    if layer.bias is not None:
+        bound = 1 / math.sqrt(layer.weight[0].numel())
+        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+
+
+INITIALIZATIONS: dict[str, Draw] = {"kaiming": _kaiming, "default": _pytorch_default}
+
+
+def initialize(model: nn.Module, initialization: str = "kaiming", seed: int = 0) -> nn.Module:
+    """Fill the weights of a model's convolutions and linear layers, in place.
+
+    - `"kaiming"`: w ~ N(0, 2/fan_in), biases 0 (He et al. 2015, eq. 10). The KNAS paper, section 8, says that
+      its image networks use "Kaiming initialization" and no more; fan-in with the gain of ReLU, for linear
+      layers too, is the usual reading.
+    - `"default"`: PyTorch's own, w and b ~ U(±1/√fan_in), which is `kaiming_uniform_` with a = √5. The
+      benchmark's networks were trained from it.
+
+    BatchNorm layers keep what their constructor gave them: weight 1, bias 0.
+
+    Args:
+        model: a network on the CPU; its other modules are left alone.
+        initialization: `"kaiming"` or `"default"`.
+        seed: an integer of at least 0.
+
+    Returns:
+        The same model.
+
+    Raises:
+        UsageError: for an unknown initialization or a seed below 0.
+    """
+    draw = INITIALIZATIONS[one_of("initialization", initialization, INITIALIZATIONS)]
+    seed = integer_in_range("seed", seed, 0)
+    generator = torch.Generator()
+    for place, layer in model.named_modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            generator.manual_seed(_place_seed(seed, place, layer.weight.shape))
+            draw(layer, generator)
+    return model
+
+
+def _place_seed(seed: int, place: str, shape: torch.Size) -> int:
+    key = f"{seed}/{place}/{tuple(shape)}".encode()
+    return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little") >> 1
