@@ -101,7 +101,7 @@ class SearchSpace(ABC):
     def _checked_index(self, index: int) -> int:
         return integer_in_range("index", index, 0, len(self) - 1)
 
-    def _reject_foreign(self, architecture: object) -> UsageError:
+    def _foreign_error(self, architecture: object) -> UsageError:
         return UsageError(
             f"architecture must be a {self.kind.__name__} of the space {self.name!r}, "
             f"got {type(architecture).__name__}; read text with space.parse(text)"

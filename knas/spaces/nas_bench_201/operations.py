@@ -47,7 +47,7 @@ class ReLUConvBN(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels, device=CPU)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Map [n, in_channels, h, w] to [n, out_channels, h / stride, w / stride]."""
+        """Map [n, in_channels, h, w] to [n, out_channels, ⌈h / stride⌉, ⌈w / stride⌉]."""
         output: Tensor = self.norm(self.convolution(self.relu(inputs)))
         return output
 

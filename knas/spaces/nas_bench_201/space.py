@@ -95,7 +95,7 @@ class NASBench201(SearchSpace):
 
     def _own(self, architecture: Architecture) -> CellArchitecture:
         if not isinstance(architecture, CellArchitecture):
-            raise self._reject_foreign(architecture)
+            raise self._foreign_error(architecture)
         return architecture
 
 

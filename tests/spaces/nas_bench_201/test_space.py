@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from spaces.conformance import SearchSpaceConformance
 
+from knas.errors import UsageError
 from knas.spaces import NASBench201
 
 TEXT = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|none~2|"
@@ -102,3 +105,14 @@ def test_parameters_of_full_size_networks(space: NASBench201) -> None:
         built = space.build(architecture, num_classes=100, in_channels=1)
         count = sum(p.numel() for p in built.parameters())
         assert space.parameters(architecture, 100, in_channels=1) == count
+
+
+@given(st.integers(0, len(TEXT)), st.integers(0, 14), st.text("|+~0123 nocv_\n\x00é", max_size=6))
+def test_damaged_text_is_refused_or_means_what_it_says(start: int, cut: int, inserted: str) -> None:
+    text = TEXT[:start] + inserted + TEXT[start + cut :]
+    try:
+        architecture = NASBench201().parse(text)
+    except UsageError as error:
+        assert "\n" not in str(error)  # noqa: PT017 (most damaged texts are refused, not all)
+    else:
+        assert str(architecture) == text
