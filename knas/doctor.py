@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from knas.native import BuildInfo
 
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "datasets", "pillow", "kornia", "safetensors", "typer", "rich")
+LIBRARIES = (
+    *("numpy", "scipy", "scikit-learn", "datasets", "pillow", "kornia"),
+    *("safetensors", "pydantic", "pyyaml", "psutil", "typer", "rich"),
+)
 OPTIONAL_LIBRARIES = ("optuna", "ray", "transformers", "codecarbon", "plotly")
 
 
