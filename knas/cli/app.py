@@ -1,0 +1,18 @@
+"""The application: which commands there are. Commands import the package only once they run."""
+
+from __future__ import annotations
+
+import typer
+
+from knas.cli import doctor, score, search
+
+app = typer.Typer(
+    name="knas-search",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.callback(invoke_without_command=True)(search.command)
+app.command("score")(score.command)
+app.command("doctor")(doctor.command)

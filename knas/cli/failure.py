@@ -1,0 +1,39 @@
+"""One line and an exit code for everything that can end a command."""
+
+from __future__ import annotations
+
+from knas.errors import KnasError, UsageError
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "DefaultCPUAllocator")
+"""How torch says it, besides its own exception and Python's."""
+
+
+def line_and_code(error: BaseException) -> tuple[str, int]:
+    """What to print for an error, and what to exit with."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if isinstance(error, KnasError):
+        return f"error: {_one_line(error)}", 2 if isinstance(error, UsageError) else 1
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # an error of typer's own
+        return f"error: {' '.join(error.format_message().split())}", int(error.exit_code)
+    if _out_of_memory(error):
+        return (
+            "error: out of memory; lower --batch-size, --score-samples or --channels, or take another "
+            "--device (what is recorded stays recorded)"
+        ), 1
+    if isinstance(error, OSError):
+        where = f" {error.filename}" if error.filename else ""
+        return f"error:{where} {error.strerror or _one_line(error)}", 1
+    return (
+        f"error: unexpected {type(error).__name__}: {_one_line(error)} (KNAS_DEBUG=1 shows where; "
+        "what is recorded stays recorded)"
+    ), 1
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

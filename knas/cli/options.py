@@ -1,0 +1,87 @@
+"""Options that several commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from knas.errors import UsageError
+
+Space = Annotated[str, typer.Option(help="Search space.")]
+Dataset = Annotated[
+    str, typer.Option(help="Data set: a name (digits, cifar10, ...), a Hugging Face id, or a folder.")
+]
+Seed = Annotated[int, typer.Option(help="Fixes everything that is random.")]
+Proxy = Annotated[str, typer.Option(help="What scores an untrained network.", rich_help_panel="Proxy")]
+ProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Any option of the proxy; repeatable.", rich_help_panel="Proxy"),
+]
+Estimator = Annotated[
+    str | None,
+    typer.Option(help="mgm: sampled (Eq. 16), full (Eq. 15), split or released.", rich_help_panel="Proxy"),
+]
+Of = Annotated[
+    str | None, typer.Option(help="mgm: gradients of the output or of the loss.", rich_help_panel="Proxy")
+]
+BatchNorm = Annotated[
+    str | None, typer.Option(help="mgm: calibrated, batch or initial.", rich_help_panel="Proxy")
+]
+ScoreSamples = Annotated[int, typer.Option(help="Images per score.", rich_help_panel="Proxy")]
+MaxTrainSamples = Annotated[
+    int | None, typer.Option(help="Use a class-balanced subset of the training images.")
+]
+Channels = Annotated[int | None, typer.Option(help="Channels of the first stage.", rich_help_panel="Network")]
+CellsPerStage = Annotated[int | None, typer.Option(help="Cells per stage.", rich_help_panel="Network")]
+Initialization = Annotated[str, typer.Option(help="kaiming or default.", rich_help_panel="Network")]
+Device = Annotated[
+    str | None, typer.Option(help="cpu or cuda; CUDA where there is one.", rich_help_panel="Machine")
+]
+Threads = Annotated[int | None, typer.Option(help="CPU threads to use.", rich_help_panel="Machine")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+
+
+def proxy_options(given: Sequence[str] | None, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The proxy's options from `--proxy-option NAME=VALUE` and from options of their own.
+
+    A value is read as YAML reads it: `50` is a number, `true` a truth value, `full` a text.
+
+    Args:
+        given: the values of `--proxy-option`.
+        named: options of their own by name; None where they were not given.
+
+    Raises:
+        UsageError: an entry has no "=", or a name comes twice.
+    """
+    import yaml
+
+    options = {name: value for name, value in named.items() if value is not None}
+    for entry in given or ():
+        name, equals, text = entry.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name:
+            raise UsageError(f"--proxy-option {entry!r} must be NAME=VALUE, such as sample=50")
+        if name in options:
+            raise UsageError(f"--proxy-option {entry!r} gives {name} a second time; give it once")
+        try:
+            options[name] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--proxy-option {entry!r} has a value that can't be read") from error
+    return options
+
+
+def set_threads(threads: int | None) -> None:
+    """Limit the CPU threads of torch, where asked for.
+
+    Raises:
+        UsageError: the number is below 1.
+    """
+    if threads is None:
+        return
+    if threads < 1:
+        raise UsageError(f"--threads must be at least 1, not {threads}")
+    import torch
+
+    torch.set_num_threads(threads)

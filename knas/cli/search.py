@@ -1,0 +1,126 @@
+"""`knas-search` without a subcommand: the main job."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from knas.cli import DEBUG, options
+from knas.cli.doctor import print_version
+
+if TYPE_CHECKING:
+    from knas.runs.result import SearchResult
+    from knas.search.settings import SearchSettings
+
+
+def command(
+    context: typer.Context,
+    space: options.Space = "nas-bench-201",
+    dataset: options.Dataset = "digits",
+    algorithm: Annotated[str, typer.Option(help="Search algorithm.")] = "knas",
+    samples: Annotated[int | None, typer.Option(help="Architectures to score.")] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="Architectures to train: those with the best scores.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    seed: options.Seed = 0,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the run; the same command on it resumes. [default: by settings]"),
+    ] = None,
+    control: Annotated[
+        bool, typer.Option("--control", help="Also train as many at random, for comparison.")
+    ] = False,
+    max_train_samples: options.MaxTrainSamples = None,
+    proxy: options.Proxy = "mgm",
+    estimator: options.Estimator = None,
+    of: options.Of = None,
+    batch_norm: options.BatchNorm = None,
+    proxy_option: options.ProxyOption = None,
+    score_samples: options.ScoreSamples = 64,
+    channels: options.Channels = None,
+    cells_per_stage: options.CellsPerStage = None,
+    initialization: options.Initialization = "kaiming",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images per training step.", rich_help_panel="Training")
+    ] = None,
+    augment: Annotated[
+        bool | None, typer.Option(help="Crop and flip training images.", rich_help_panel="Training")
+    ] = None,
+    device: options.Device = None,
+    threads: options.Threads = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
+    as_json: options.AsJson = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where errors come from.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version, is_eager=True, help="Versions, and the CUDA story."
+        ),
+    ] = False,
+) -> None:
+    """Find a neural architecture without training most candidates.
+
+    Draws architectures, scores each untrained by its gradient kernel, trains the best few, and keeps the best
+    of these. Numbers that are not given suit the data set and are printed at the start.
+    """
+    if debug:
+        os.environ[DEBUG] = "1"
+    if context.invoked_subcommand is not None:
+        return
+    from knas.search.settings import SearchSettings
+
+    options.set_threads(threads)
+    named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
+    settings = SearchSettings(
+        space=space,
+        dataset=dataset,
+        algorithm=algorithm,
+        samples=samples,
+        top_k=top_k,
+        epochs=epochs,
+        seed=seed,
+        proxy=proxy,
+        proxy_options=options.proxy_options(proxy_option, named),
+        score_samples=score_samples,
+        max_train_samples=max_train_samples,
+        batch_size=batch_size,
+        channels=channels,
+        cells_per_stage=cells_per_stage,
+        initialization=initialization,
+        augment=augment,
+        control=control,
+    ).resolved()
+    result = _run(settings, run if run is not None else settings.run_name(), device, quiet=quiet or as_json)
+    _show(result, as_json)
+
+
+def _run(settings: SearchSettings, run: Path, device: str | None, *, quiet: bool) -> SearchResult:
+    from knas.search.runner import run_search
+
+    try:
+        if quiet:
+            return run_search(settings, run, device=device)
+        from knas.report.console import progress
+
+        with progress() as watcher:
+            return run_search(settings, run, device=device, watcher=watcher)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted: the same command goes on where it stopped, from {run}", err=True)
+        raise typer.Exit(130) from None
+
+
+def _show(result: SearchResult, as_json: bool) -> None:
+    if as_json:
+        json.dump(result.to_dict(), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+        return
+    from knas.report.console import console
+    from knas.report.summary import print_result
+
+    print_result(console(), result)

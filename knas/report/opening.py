@@ -1,0 +1,38 @@
+"""What is said once, when a run is opened or found finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from knas.search.events import Event, RunOpened, RunRecalled
+
+
+def told_once(event: Event) -> list[str]:
+    """The lines that an event deserves before any progress; none for most events."""
+    if isinstance(event, RunRecalled):
+        return [f"{event.run} is finished; this is its result"]
+    if not isinstance(event, RunOpened):
+        return []
+    lines = [_job(event.settings), _networks(event.settings), f"run {event.run}"]
+    if event.scores or event.trials:
+        lines[-1] += f", resumed: {event.scores} scores and {event.trials} trials are recorded"
+    return [*lines, *(f"note: {note}" for note in event.notes)]
+
+
+def _job(settings: Mapping[str, Any]) -> str:
+    options = "".join(f", {name} {value}" for name, value in settings["proxy_options"].items())
+    return (
+        f"{settings['space']} on {settings['dataset']}: {settings['samples']} architectures scored by "
+        f"{settings['proxy']} ({settings['score_samples']} images{options}), "
+        f"the top {settings['top_k']} trained for {settings['epochs']} epochs, seed {settings['seed']}"
+    )
+
+
+def _networks(settings: Mapping[str, Any]) -> str:
+    subset = settings["max_train_samples"]
+    return (
+        f"networks: {settings['channels']} channels, {settings['cells_per_stage']} cells per stage; "
+        f"training: batches of {settings['batch_size']}, "
+        f"{'with' if settings['augment'] else 'no'} augmentation" + (f", {subset} images" if subset else "")
+    )

@@ -1,0 +1,95 @@
+"""The table at the end of a search, and that of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from knas.report.tally import duration
+from knas.runs.record import ScoreRow
+from knas.runs.result import SearchResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+SHOWN = 10
+"""So many of the top k are shown; the rest is in result.json."""
+
+
+def print_result(console: Console, result: SearchResult) -> None:
+    """Print the architectures that were trained, the winner, the control beside it, and what it cost."""
+    table = _table("#", "architecture", "score", "validation")
+    for position, one in enumerate(result.top_k[:SHOWN], start=1):
+        accuracy = one.reason if one.validation_accuracy is None else f"{one.validation_accuracy:.2f} %"
+        mark = "*" if one.architecture == result.best.architecture else ""
+        _row(table, f"{position}{mark}", one.architecture, f"{one.score:.6g}", accuracy or "")
+    console.print(table)
+    if len(result.top_k) > SHOWN:
+        _say(console, f"({len(result.top_k) - SHOWN} more in {result.run}/result.json)")
+    for line in _lines(result):
+        _say(console, line)
+
+
+def print_scores(console: Console, rows: Sequence[tuple[int, ScoreRow]], proxy: str) -> None:
+    """Print scores of single architectures, with their indices, by descending score; failures last."""
+    table = _table("index", "architecture", proxy, "seconds")
+    for index, row in sorted(rows, key=lambda pair: (pair[1].value is None, -(pair[1].value or 0.0))):
+        value = f"failed: {row.reason}" if row.value is None else f"{row.value:.8g}"
+        _row(table, str(index), row.architecture, value, f"{row.seconds:.2f}")
+    console.print(table)
+
+
+def _lines(result: SearchResult) -> list[str]:
+    best, seconds = result.best, result.seconds
+    lines = [
+        f"winner   {best.architecture}",
+        f"         validation {_percent(best.validation_accuracy)}, test {_percent(best.test_accuracy)}",
+    ]
+    if result.control is not None:
+        lines.append(_control_line(result))
+    scored = result.scored + result.failed
+    rate = scored / seconds["score"] if seconds["score"] > 0 else 0.0
+    failed = f", {result.failed} of them failed" if result.failed else ""
+    extra = f", control {duration(seconds['control'])}" if "control" in seconds else ""
+    lines.append(
+        f"cost     scoring {duration(seconds['score'])} ({scored} networks{failed}, {rate:.2f} per second), "
+        f"training {duration(seconds['train'])} ({len(result.top_k)} networks){extra}"
+    )
+    return [*lines, f"run      {result.run}"]
+
+
+def _control_line(result: SearchResult) -> str:
+    control = result.control
+    assert control is not None
+    if control.best is None:
+        return "control  random k, same training: all trainings failed"
+    return (
+        f"control  random {len(control.architectures)}, same training: the best by validation has test "
+        f"{_percent(control.best.test_accuracy)}, their mean is {_percent(control.mean_test_accuracy)}"
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f} %"
+
+
+def _table(*columns: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        text = column == "architecture"
+        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=False)
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    from rich.text import Text
+
+    table.add_row(*(Text(cell) for cell in cells))  # as text: a reason may hold what rich takes for markup
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,198 @@
+"""The record of a run (`search.sqlite`): every score, failure and trial, written as it happens.
+
+One row is one transaction with `synchronous=FULL`, in SQLite's rollback-journal mode (it also works on
+network file systems, where the write-ahead log does not), so a row that was written survives `kill -9` and
+power loss.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from knas.errors import RunError
+
+APPLICATION_ID = int.from_bytes(b"knas", "big")
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE score (
+    class TEXT PRIMARY KEY,       -- canonical form: the same text for isomorphic architectures
+    architecture TEXT NOT NULL,   -- as drawn
+    value REAL,                   -- NULL where scoring failed
+    reason TEXT,                  -- why it failed
+    seconds REAL NOT NULL,
+    recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CHECK ((value IS NULL) <> (reason IS NULL))
+);
+CREATE TABLE trial (
+    class TEXT NOT NULL,
+    epochs INTEGER NOT NULL,
+    architecture TEXT NOT NULL,
+    role TEXT NOT NULL,           -- what it was trained for: 'top-k' or 'control'
+    validation_accuracy REAL,     -- per cent; NULL where training failed
+    test_accuracy REAL,           -- per cent
+    train_loss REAL,
+    reason TEXT,                  -- why training failed
+    seconds REAL NOT NULL,
+    history TEXT NOT NULL,        -- JSON: one mapping per epoch
+    recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (class, epochs),
+    CHECK ((validation_accuracy IS NULL) <> (reason IS NULL))
+);
+"""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One scored architecture: `value` is None where scoring failed for `reason`; it took `seconds`."""
+
+    architecture: str
+    value: float | None
+    reason: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trained architecture: accuracies in per cent, None where training failed for `reason`."""
+
+    architecture: str
+    epochs: int
+    role: str
+    validation_accuracy: float | None
+    test_accuracy: float | None
+    train_loss: float | None
+    reason: str | None
+    seconds: float
+    history: tuple[Mapping[str, Any], ...] = ()
+
+
+class Record:
+    """The rows of one run, keyed by the canonical form of an architecture (and a trial by its epochs too)."""
+
+    def __init__(self, path: Path | str, *, create: bool = True) -> None:
+        """Open a record, or make an empty one.
+
+        Args:
+            path: the file, or ":memory:" for a record that nobody keeps.
+            create: make the file and its tables where there are none; without it the file must exist.
+
+        Raises:
+            RunError: the file is corrupt, belongs to another application, or comes from a newer knas.
+        """
+        self.path = path
+        with self._naming_the_file():
+            # "rw" even to look at it: what a killed process left half-written must be rolled back first
+            name = str(path) if create else f"{Path(path).resolve().as_uri()}?mode=rw"
+            self._connection = sqlite3.connect(name, uri=not create, isolation_level=None)
+            try:
+                self._prepare(create)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def close(self) -> None:
+        """Close the file; every row is already on the disk."""
+        self._connection.close()
+
+    def score(self, key: str) -> ScoreRow | None:
+        """The score recorded for a canonical form, or None."""
+        rows = self._rows("SELECT architecture, value, reason, seconds FROM score WHERE class = ?", key)
+        return ScoreRow(*rows[0]) if rows else None
+
+    def scores(self) -> list[ScoreRow]:
+        """All scores and failures in the order in which they were recorded."""
+        return [
+            ScoreRow(*row)
+            for row in self._rows("SELECT architecture, value, reason, seconds FROM score ORDER BY rowid")
+        ]
+
+    def add_score(self, key: str, row: ScoreRow) -> None:
+        """Write one score or failure to the disk."""
+        self._write(
+            "INSERT INTO score (class, architecture, value, reason, seconds) VALUES (?, ?, ?, ?, ?)",
+            (key, row.architecture, row.value, row.reason, row.seconds),
+        )
+
+    def trial(self, key: str, epochs: int) -> TrialRow | None:
+        """The trial recorded for a canonical form and a number of epochs, or None."""
+        rows = self._rows(f"SELECT {_TRIAL_COLUMNS} FROM trial WHERE class = ? AND epochs = ?", key, epochs)
+        return _trial(rows[0]) if rows else None
+
+    def trials(self) -> list[TrialRow]:
+        """All trials in the order in which they were recorded."""
+        return [_trial(row) for row in self._rows(f"SELECT {_TRIAL_COLUMNS} FROM trial ORDER BY rowid")]
+
+    def add_trial(self, key: str, row: TrialRow) -> None:
+        """Write one trial to the disk."""
+        self._write(
+            f"INSERT INTO trial (class, {_TRIAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, row.architecture, row.epochs, row.role, row.validation_accuracy, row.test_accuracy)
+            + (row.train_loss, row.reason, row.seconds, json.dumps(list(row.history))),
+        )
+
+    def _prepare(self, create: bool) -> None:
+        application, version, tables = (
+            self._rows(query)[0][0]
+            for query in (
+                "PRAGMA application_id",
+                "PRAGMA user_version",
+                "SELECT count(*) FROM sqlite_master",
+            )
+        )
+        empty = application == 0 and version == 0 and tables == 0
+        if not empty:
+            self._check(application, version)
+        self._connection.execute("PRAGMA synchronous = FULL")
+        if empty and create:
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
+                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+
+    def _check(self, application: int, version: int) -> None:
+        if application != APPLICATION_ID:
+            raise RunError(f"{self.path} belongs to another application; give another --run")
+        if version > SCHEMA_VERSION:
+            raise RunError(
+                f"{self.path} is of version {version} and this knas reads up to {SCHEMA_VERSION}: "
+                "upgrade knas or give another --run"
+            )
+        fault = self._rows("PRAGMA quick_check(1)")[0][0]
+        if fault != "ok":
+            raise RunError(f"{self.path} is corrupt ({' '.join(fault.split())}); give another --run")
+
+    def _rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        with self._naming_the_file():
+            return self._connection.execute(query, values).fetchall()
+
+    def _write(self, statement: str, values: tuple[Any, ...]) -> None:
+        with self._naming_the_file():
+            self._connection.execute(statement, values)  # autocommit: the row is one transaction of its own
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # locked, disk full, not readable: the content may be fine
+            raise RunError(f"{self.path} can't be used ({error})") from error
+        except sqlite3.DatabaseError as error:
+            raise RunError(
+                f"{self.path} is corrupt or not a record of knas ({error}); give another --run"
+            ) from error
+
+
+_TRIAL_COLUMNS = (
+    "architecture, epochs, role, validation_accuracy, test_accuracy, train_loss, reason, seconds, history"
+)
+
+
+def _trial(row: tuple[Any, ...]) -> TrialRow:
+    *values, history = row
+    return TrialRow(*values, history=tuple(json.loads(history)))

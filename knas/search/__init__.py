@@ -1,0 +1,103 @@
+"""Searching a space for a good architecture, with a run folder that any interruption leaves resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knas.runs.result import SearchResult
+
+if TYPE_CHECKING:
+    import torch
+
+    from knas.search.events import Watcher
+
+__all__ = ["SearchResult", "search"]
+
+
+def search(
+    space: str = "nas-bench-201",
+    dataset: str | Path = "digits",
+    algorithm: str = "knas",
+    samples: int | None = None,
+    top_k: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    run: str | Path | None = None,
+    *,
+    proxy: str = "mgm",
+    proxy_options: Mapping[str, Any] | None = None,
+    score_samples: int = 64,
+    max_train_samples: int | None = None,
+    batch_size: int | None = None,
+    channels: int | None = None,
+    cells_per_stage: int | None = None,
+    initialization: str = "kaiming",
+    augment: bool | None = None,
+    control: bool = False,
+    device: str | torch.device | None = None,
+    progress: Watcher | None = None,
+) -> SearchResult:
+    """Find an architecture by Algorithm 1 of the KNAS paper (arXiv 2111.13293) and train it.
+
+    Draw architectures, score them untrained, train the `top_k` with the highest scores, choose by validation
+    accuracy. Everything is recorded in the run's folder as it happens: the same call on the same folder goes
+    on where an earlier one was interrupted, even by `kill -9`, and returns a finished run's result as it is.
+
+    Where None, `samples`, `top_k`, `epochs`, `channels`, `cells_per_stage`, `batch_size` and `augment` are
+    100, 20, 20, 16, 5, 256 and True as in the paper, but smaller (`knas.search.settings.SMALL`) for "digits".
+
+    Args:
+        space: name of a search space, one of `knas.spaces.names()`.
+        dataset: name, Hub id or folder of a data set, as `knas.data.load` takes it.
+        algorithm: name of a search algorithm.
+        samples: architectures to draw and score, each of another isomorphism class.
+        top_k: architectures to train.
+        epochs: of each training.
+        seed: fixes architectures, initial weights, images for scoring, validation split and training.
+        run: the run's folder; None makes a name from the settings below `runs/`.
+        proxy: what scores, one of `knas.proxies.names()`.
+        proxy_options: options of the proxy, such as `{"estimator": "full"}`.
+        score_samples: images per score.
+        max_train_samples: train on a class-balanced subset of this size.
+        batch_size: images per training step.
+        channels: of the first stage of a network.
+        cells_per_stage: of a network.
+        initialization: "kaiming" as in the paper, or "default" for PyTorch's.
+        augment: crop and flip training images at random.
+        control: also train `top_k` of the drawn architectures chosen at random.
+        device: such as "cpu" or "cuda"; None takes CUDA where there is one.
+        progress: called with each of the events of `knas.search.events`.
+
+    Returns:
+        What was found and what it cost.
+
+    Raises:
+        UsageError: an argument can't be used, or the folder holds a run with other settings.
+        RunError: the folder's files are corrupt or foreign, or another process works in it.
+        KnasError: no network could be scored, or none trained.
+    """
+    from knas.search.runner import run_search
+    from knas.search.settings import SearchSettings
+
+    settings = SearchSettings(
+        space=space,
+        dataset=str(dataset),
+        algorithm=algorithm,
+        samples=samples,
+        top_k=top_k,
+        epochs=epochs,
+        seed=seed,
+        proxy=proxy,
+        proxy_options=dict(proxy_options or {}),
+        score_samples=score_samples,
+        max_train_samples=max_train_samples,
+        batch_size=batch_size,
+        channels=channels,
+        cells_per_stage=cells_per_stage,
+        initialization=initialization,
+        augment=augment,
+        control=control,
+    ).resolved()
+    return run_search(settings, run, device=device, watcher=progress)

@@ -1,0 +1,165 @@
+"""Between an algorithm and the networks: what is recorded is answered, the rest is measured and recorded.
+
+An algorithm asks for scores and trials and decides from the answers. Every answer is on the disk before the
+algorithm sees it, and an algorithm depends on nothing but its seed and the answers; so running it again from
+the start with the same record *is* resuming it: it asks the same questions, and nothing that was answered is
+measured again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from knas.errors import KnasError, NotFiniteError
+from knas.runs.record import Record, ScoreRow, TrialRow
+from knas.search.events import EpochEnded, PhaseStarted, Scored, Trained, TrialStarted, Watcher, ignore
+from knas.spaces.base import Architecture, SearchSpace
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What training one architecture gave: accuracies in per cent, and `seconds` over all its sittings."""
+
+    validation_accuracy: float
+    test_accuracy: float | None
+    train_loss: float
+    seconds: float
+    history: Sequence[Mapping[str, Any]] = ()
+
+
+class Backend(Protocol):
+    """Where scores and accuracies come from: real networks, or a table of a benchmark."""
+
+    def clock(self) -> float:
+        """Seconds since some fixed moment, real or simulated."""
+        ...
+
+    def score(self, architecture: Architecture) -> float:
+        """The proxy's value of an untrained network; `KnasError` where there is none."""
+        ...
+
+    def train(
+        self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
+    ) -> Measured:
+        """Train from scratch; `NotFiniteError` where training diverges."""
+        ...
+
+    def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
+        """Told once a trial is on the disk: what was kept in case it is interrupted can go."""
+        ...
+
+
+class Evaluator:
+    """Answers an algorithm's questions about one space under one record.
+
+    Attributes:
+        space: the search space.
+        seed: the run's seed; algorithms derive their generators from it.
+        epochs: how long `train` trains unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        backend: Backend,
+        record: Record,
+        *,
+        seed: int = 0,
+        epochs: int = 20,
+        watcher: Watcher = ignore,
+    ) -> None:
+        """Bind a space, a source of measurements and a record.
+
+        Args:
+            space: the search space.
+            backend: measures what is not recorded.
+            record: holds what is.
+            seed: the run's seed.
+            epochs: of each trial.
+            watcher: told every event.
+        """
+        self.space = space
+        self.seed = seed
+        self.epochs = epochs
+        self._backend = backend
+        self._record = record
+        self._watcher = watcher
+
+    def begin(self, phase: str, total: int) -> None:
+        """Tell the watcher that a phase begins (see `PhaseStarted`)."""
+        self._watcher(PhaseStarted(phase, total))
+
+    def score(self, architecture: Architecture) -> ScoreRow:
+        """Score an architecture, or recall its score or that of an isomorphic one.
+
+        A score that fails or is not finite is recorded as a failure with its reason.
+        """
+        key = str(self.space.canonical(architecture))
+        row = self._record.score(key)
+        replayed = row is not None
+        if row is None:
+            row = measure_score(self._backend, architecture)
+            self._record.add_score(key, row)
+        self._watcher(Scored(row, replayed))
+        return row
+
+    def train(self, architecture: Architecture, *, role: str, epochs: int | None = None) -> TrialRow:
+        """Train an architecture from scratch, or recall its trial or that of an isomorphic one.
+
+        Training that diverges is recorded as a failure with its reason.
+
+        Args:
+            architecture: what to train.
+            role: what for: "top-k" or "control"; kept in the record.
+            epochs: the evaluator's own number unless given.
+        """
+        epochs = self.epochs if epochs is None else epochs
+        key = str(self.space.canonical(architecture))
+        row = self._record.trial(key, epochs)
+        replayed = row is not None
+        if row is None:
+            self._watcher(TrialStarted(str(architecture), epochs))
+            row = self._measure_trial(architecture, role, epochs)
+            self._record.add_trial(key, row)
+            self._backend.recorded(architecture, row)
+        self._watcher(Trained(row, replayed))
+        return row
+
+    def _measure_trial(self, architecture: Architecture, role: str, epochs: int) -> TrialRow:
+        text = str(architecture)
+        start = self._backend.clock()
+        try:
+            measured = self._backend.train(
+                architecture, epochs, lambda values: self._watcher(EpochEnded(text, values))
+            )
+        except NotFiniteError as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            return TrialRow(text, epochs, role, None, None, None, reason, self._backend.clock() - start)
+        return TrialRow(
+            text,
+            epochs,
+            role,
+            measured.validation_accuracy,
+            measured.test_accuracy,
+            measured.train_loss,
+            None,
+            measured.seconds,
+            tuple(measured.history),
+        )
+
+
+def measure_score(backend: Backend, architecture: Architecture) -> ScoreRow:
+    """Score an architecture; a failure, or a score that is not finite, becomes a row with its reason."""
+    start = backend.clock()
+    value: float | None = None
+    reason: str | None = None
+    try:
+        value = float(backend.score(architecture))
+        if not math.isfinite(value):
+            value, reason = None, f"the score is {value}"
+    except KnasError as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+    return ScoreRow(str(architecture), value, reason, backend.clock() - start)

@@ -1,0 +1,78 @@
+"""What happens during a search, told as it happens to whoever watches (the screen, a log, a caller)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from knas.runs.record import ScoreRow, TrialRow
+
+
+@dataclass(frozen=True)
+class RunOpened:
+    """The run's folder is held; `scores` and `trials` are what its record holds already.
+
+    `notes` are what the user should know of the data set.
+    """
+
+    run: str
+    settings: Mapping[str, Any]
+    scores: int
+    trials: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunRecalled:
+    """The run in the folder is finished: its result is returned as it is."""
+
+    run: str
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """A phase ("score", "top-k" or "control") begins; `total` is how many architectures it handles."""
+
+    name: str
+    total: int
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An architecture was scored, or failed; `replayed` where the record already held it."""
+
+    row: ScoreRow
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """The training of an architecture begins."""
+
+    architecture: str
+    epochs: int
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """An epoch of the trial in hand ended; `values` are the trainer's (accuracies in per cent)."""
+
+    architecture: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trial ended, or failed; `replayed` where the record already held it."""
+
+    row: TrialRow
+    replayed: bool
+
+
+Event = RunOpened | RunRecalled | PhaseStarted | Scored | TrialStarted | EpochEnded | Trained
+Watcher = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Watch nothing."""

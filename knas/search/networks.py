@@ -1,0 +1,156 @@
+"""Scores and accuracies from real networks: build, score, train, keep the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knas.runs.atomic import PARTIAL_SUFFIX
+from knas.runs.best import write_weights
+from knas.runs.record import TrialRow
+from knas.search.base import derived_seed
+from knas.search.evaluator import Measured
+from knas.search.settings import SearchSettings
+from knas.spaces.base import Architecture, SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+
+    from knas.data import ImageDataset
+
+
+class Networks:
+    """The `Backend` of a search on images.
+
+    Every network of a run is built from a seed of its own, derived from the run's seed and the architecture's
+    index, and scored on the same images; so no number depends on the order in which networks are handled.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        dataset: ImageDataset,
+        settings: SearchSettings,
+        folder: Path,
+        device: torch.device,
+    ) -> None:
+        """Draw the scoring images.
+
+        Args:
+            space: builds the networks.
+            dataset: trains and tests them.
+            settings: resolved settings.
+            folder: where checkpoints and weights of trials lie; it exists, or nothing is trained.
+            device: where networks are scored and trained.
+        """
+        from knas.data import score_batch
+
+        self._space = space
+        self._dataset = dataset
+        self._settings = settings
+        self._folder = folder
+        self._device = device
+        self._batch = score_batch(dataset, settings.score_samples, seed=settings.seed, device=device)
+        self._best: dict[tuple[str, int], tuple[float, Path]] = {}
+
+    def clock(self) -> float:
+        """Real seconds."""
+        return time.perf_counter()
+
+    def score(self, architecture: Architecture) -> float:
+        """Build the network and score it, untrained, on the scoring images."""
+        from knas import scoring
+
+        inputs, targets = self._batch
+        score = scoring.score(
+            self._build(architecture).to(self._device),
+            inputs,
+            targets,
+            proxy=self._settings.proxy,
+            seed=self._settings.seed,
+            device=self._device,
+            **self._settings.proxy_options,
+        )
+        return score.value
+
+    def train(
+        self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
+    ) -> Measured:
+        """Train by the benchmark's recipe, from a checkpoint where there is one, and keep the weights."""
+        from knas.training import Recipe, train
+
+        settings = self._settings
+        model = self._build(architecture)
+        assert settings.batch_size is not None  # the settings are resolved
+        assert settings.augment is not None
+        result = train(
+            model,
+            self._dataset,
+            Recipe(epochs=epochs, batch_size=settings.batch_size, augment=settings.augment),
+            seed=derived_seed(settings.seed, self._space.index(architecture)),
+            device=self._device,
+            checkpoint=self._path(architecture, epochs, ".checkpoint"),
+            on_epoch=on_epoch,
+        )
+        write_weights(self.weights(architecture, epochs), model)
+        return Measured(
+            validation_accuracy=result.validation_accuracy,
+            test_accuracy=result.test_accuracy,
+            train_loss=result.train_loss,
+            seconds=result.seconds,
+            history=tuple(result.history),
+        )
+
+    def weights(self, architecture: Architecture, epochs: int) -> Path:
+        """Where a trial's weights lie until the run is finished (if it may still win)."""
+        return self._path(architecture, epochs, ".safetensors")
+
+    def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
+        """Remove the trial's checkpoint, and the weights of a trial that some other has beaten."""
+        checkpoint = self._path(architecture, trial.epochs, ".checkpoint")
+        for path in (checkpoint, checkpoint.with_name(checkpoint.name + PARTIAL_SUFFIX)):
+            path.unlink(missing_ok=True)
+        if trial.validation_accuracy is None:
+            return
+        group = (trial.role, trial.epochs)
+        mine = (trial.validation_accuracy, self.weights(architecture, trial.epochs))
+        best = self._best.get(group, mine)
+        loser = min(mine, best, key=lambda pair: pair[0])
+        if mine[0] != best[0]:
+            loser[1].unlink(missing_ok=True)
+        self._best[group] = best if loser is mine else mine
+
+    def description(self, architecture: Architecture) -> dict[str, Any]:
+        """What `best/architecture.json` tells of the winner."""
+        dataset = self._dataset
+        return {
+            "space": self._space.name,
+            "architecture": str(architecture),
+            "index": self._space.index(architecture),
+            "dataset": self._settings.dataset,
+            "classes": list(dataset.classes),
+            "build": self._arguments(architecture),
+            "mean": [float(value) for value in dataset.mean],
+            "std": [float(value) for value in dataset.std],
+            "rebuild": "knas.runs.load_best(FOLDER) does it. By hand: knas.spaces.create(space).build(architecture, "
+            "**build), then safetensors.torch.load_model. Inputs: images in 0..1, less mean, divided by std.",
+        }
+
+    def _arguments(self, architecture: Architecture) -> dict[str, Any]:
+        return {
+            "num_classes": self._dataset.num_classes,
+            "seed": derived_seed(self._settings.seed, self._space.index(architecture)),
+            "channels": self._settings.channels,
+            "cells_per_stage": self._settings.cells_per_stage,
+            "initialization": self._settings.initialization,
+        }
+
+    def _build(self, architecture: Architecture) -> torch.nn.Module:
+        return self._space.build(architecture, **self._arguments(architecture))
+
+    def _path(self, architecture: Architecture, epochs: int, suffix: str) -> Path:
+        digest = hashlib.sha256(f"{architecture} {epochs}".encode()).hexdigest()[:16]
+        return self._folder / f"{digest}{suffix}"

@@ -1,0 +1,204 @@
+"""One search from its settings to its result, in its folder."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from knas.errors import UsageError
+from knas.runs.best import ARCHITECTURE, WEIGHTS, write_best
+from knas.runs.folder import RunFolder
+from knas.runs.record import Record, ScoreRow, TrialRow
+from knas.runs.result import Best, Candidate, Control, SearchResult
+from knas.search.base import Outcome, SearchAlgorithm, create
+from knas.search.evaluator import Evaluator, measure_score
+from knas.search.events import RunOpened, RunRecalled, Watcher, ignore
+from knas.search.settings import FREE, SearchSettings
+
+if TYPE_CHECKING:
+    import torch
+
+    from knas.search.networks import Networks
+    from knas.spaces.base import Architecture, SearchSpace
+
+DATA = "data_sha256"
+"""Under this name the settings on disk tell which images the run is about, wherever they came from."""
+
+
+def run_search(
+    settings: SearchSettings,
+    run: str | Path | None = None,
+    *,
+    device: str | torch.device | None = None,
+    watcher: Watcher | None = None,
+) -> SearchResult:
+    """Carry out, resume, or just look up a search; see `knas.search.search`.
+
+    What can be refused is refused before anything is written.
+
+    Args:
+        settings: resolved settings.
+        run: the run's folder, or None for the one that the settings name.
+        device: where to compute.
+        watcher: told every event.
+    """
+    from knas import data, proxies, spaces
+    from knas.search.networks import Networks
+
+    algorithm = create(
+        settings.algorithm, samples=settings.samples, top_k=settings.top_k, control=settings.control
+    )
+    space = spaces.create(settings.space)
+    proxies.create(settings.proxy, **settings.proxy_options)
+    where = _device(device)
+    watcher = watcher or ignore
+    folder = RunFolder(run if run is not None else settings.run_name())
+    result = folder.finished() if folder.check(settings.to_dict(), (*FREE, DATA)) else None
+    if result is not None and (result.control is not None or not settings.control):
+        watcher(RunRecalled(str(folder.path)))
+        return result
+    dataset = data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
+    with folder.opened(settings.to_dict(), FREE) as record:
+        watcher(RunOpened(str(folder.path), settings.to_dict(), len(record.scores()), len(record.trials())))
+        networks = Networks(space, dataset, settings, folder.trials, where)
+        assert settings.epochs is not None
+        evaluator = Evaluator(
+            space,
+            networks,
+            record,
+            seed=settings.seed,
+            epochs=settings.epochs,
+            watcher=watcher,
+        )
+        return _complete(algorithm, evaluator, networks, folder, settings, record)
+
+
+def score_all(
+    space: SearchSpace,
+    architectures: Sequence[Architecture],
+    settings: SearchSettings,
+    *,
+    device: str | torch.device | None = None,
+) -> list[ScoreRow]:
+    """Score architectures as a search with these settings does, without a run folder.
+
+    Args:
+        space: their space.
+        architectures: what to score.
+        settings: resolved settings.
+        device: where to compute.
+
+    Returns:
+        One row per architecture, in their order; a failure is a row with its reason.
+    """
+    from knas import data, proxies
+    from knas.search.networks import Networks
+
+    proxies.create(settings.proxy, **settings.proxy_options)
+    where = _device(device)
+    dataset = data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
+    networks = Networks(space, dataset, settings, Path(), where)
+    return [measure_score(networks, architecture) for architecture in architectures]
+
+
+def _complete(
+    algorithm: SearchAlgorithm,
+    evaluator: Evaluator,
+    networks: Networks,
+    folder: RunFolder,
+    settings: SearchSettings,
+    record: Record,
+) -> SearchResult:
+    outcome = algorithm.search(evaluator)
+    _keep_winner(outcome, evaluator.epochs, networks, folder)
+    result = _result(outcome, settings, record, str(folder.path))
+    folder.finish(result)
+    return result
+
+
+def _keep_winner(outcome: Outcome, epochs: int, networks: Networks, folder: RunFolder) -> None:
+    """Fill `best/`, unless that was done before the run was interrupted or its control was asked for."""
+    architecture = outcome.best.architecture
+    weights = networks.weights(architecture, epochs)
+    if not weights.exists():
+        if (folder.best / WEIGHTS).exists() and (folder.best / ARCHITECTURE).exists():
+            return
+        networks.train(architecture, epochs, lambda values: None)  # someone removed the file: make it again
+    write_best(folder.best, networks.description(architecture), weights)
+
+
+def _result(outcome: Outcome, settings: SearchSettings, record: Record, run: str) -> SearchResult:
+    trials = record.trials()
+    control = outcome.control
+    seconds = {
+        "score": sum(row.seconds for row in record.scores()),
+        "train": sum(row.seconds for row in trials if row.role != "control"),
+    }
+    if control is not None:
+        seconds["control"] = sum(row.seconds for row in trials if row.role == "control")
+    return SearchResult(
+        space=settings.space,
+        dataset=settings.dataset,
+        proxy=settings.proxy,
+        algorithm=settings.algorithm,
+        scored=outcome.scored,
+        failed=outcome.failed,
+        top_k=tuple(
+            Candidate(
+                str(one.architecture), one.score.value or 0.0, one.trial.validation_accuracy, one.trial.reason
+            )
+            for one in outcome.selected
+        ),
+        best=_best(outcome.best.trial),
+        seconds=seconds,
+        versions=versions(),
+        control=_control(control) if control is not None else None,
+        run=run,
+    )
+
+
+def _best(trial: TrialRow) -> Best:
+    assert trial.validation_accuracy is not None  # a failed trial is never chosen
+    return Best(trial.architecture, trial.validation_accuracy, trial.test_accuracy)
+
+
+def _control(trials: tuple[TrialRow, ...]) -> Control:
+    trained = [row for row in trials if row.validation_accuracy is not None]
+    tested = [row.test_accuracy for row in trained if row.test_accuracy is not None]
+    best = max(trained, key=lambda row: row.validation_accuracy or 0.0, default=None)
+    return Control(
+        architectures=tuple(row.architecture for row in trials),
+        mean_test_accuracy=sum(tested) / len(tested) if tested else None,
+        best=_best(best) if best is not None else None,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import torch
+
+    import knas
+
+    found = {
+        "knas": knas.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+    return {**found, "cuda": torch.version.cuda} if torch.version.cuda else found
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    import torch
+
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"device (--device) {str(device)!r} can't be used here: {str(error).splitlines()[0]}"
+        ) from error
+    return found

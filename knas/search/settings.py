@@ -1,0 +1,122 @@
+"""What a search is asked for: one value per option, with defaults that suit the data set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from knas.errors import UsageError
+
+PAPER: Mapping[str, Any] = {
+    "samples": 100,
+    "top_k": 20,
+    "epochs": 20,
+    "channels": 16,
+    "cells_per_stage": 5,
+    "batch_size": 256,
+    "augment": True,
+}
+"""The paper's budget and the benchmark's skeleton and recipe."""
+
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "digits": {
+        "samples": 60,
+        "top_k": 5,
+        "epochs": 12,
+        "channels": 8,
+        "cells_per_stage": 1,
+        "batch_size": 64,
+        "augment": False,  # an 8 x 8 digit shifted by up to 4 pixels, or mirrored, is another digit or none
+    }
+}
+"""Data sets whose defaults are smaller, so that the plain command ends within minutes on two cores."""
+
+FREE = ("control",)
+"""Settings that may change when a run is resumed: no recorded number depends on them."""
+
+LEAST: Mapping[str, int] = {
+    "samples": 1,
+    "top_k": 1,
+    "epochs": 1,
+    "seed": 0,
+    "score_samples": 2,
+    "max_train_samples": 2,
+    "batch_size": 1,
+    "channels": 1,
+    "cells_per_stage": 1,
+}
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """All that the numbers of a search depend on, and whether it runs a control.
+
+    A field that is None at first, and in `PAPER` or `SMALL`, takes its default from there (see `resolved`).
+    """
+
+    space: str = "nas-bench-201"
+    dataset: str = "digits"
+    algorithm: str = "knas"
+    samples: int | None = None
+    top_k: int | None = None
+    epochs: int | None = None
+    seed: int = 0
+    proxy: str = "mgm"
+    proxy_options: Mapping[str, Any] = field(default_factory=dict)
+    score_samples: int = 64
+    max_train_samples: int | None = None
+    batch_size: int | None = None
+    channels: int | None = None
+    cells_per_stage: int | None = None
+    initialization: str = "kaiming"
+    augment: bool | None = None
+    control: bool = False
+
+    def resolved(self) -> SearchSettings:
+        """The same with the data set's defaults filled in, checked.
+
+        Raises:
+            UsageError: a number is out of range; the text names the option.
+        """
+        defaults = {**PAPER, **SMALL.get(self.dataset, {})}
+        if (
+            self.samples is not None
+        ):  # --samples 3 alone asks for fewer trials, not for an error about --top-k
+            defaults["top_k"] = max(1, min(defaults["top_k"], self.samples))
+        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        filled = replace(self, dataset=str(self.dataset), proxy_options=dict(self.proxy_options), **missing)
+        for name, least in LEAST.items():
+            value = getattr(filled, name)
+            if value is None and name == "max_train_samples":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UsageError(f"{option(name)} must be a whole number of at least {least}, not {value!r}")
+        return filled
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, for `config.yaml`."""
+        return asdict(self)
+
+    def run_name(self) -> Path:
+        """The folder that these settings get where none is named: the same settings, the same folder.
+
+        The name tells the main settings; six digits of a digest follow where others are not the defaults.
+        """
+        dataset = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(self.dataset).name) or "data"
+        name = f"{dataset}-{self.proxy}-n{self.samples}-k{self.top_k}-e{self.epochs}-s{self.seed}"
+        told = ("samples", "top_k", "epochs", "seed", "proxy", *FREE)
+        plain = SearchSettings(dataset=Path(self.dataset).name).resolved()
+        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in told}
+        if rest != {name: getattr(plain, name) for name in rest}:
+            digest = hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()
+            name = f"{name}-{digest[:6]}"
+        return Path("runs") / name
+
+
+def option(name: str) -> str:
+    """A setting's name as Python and the command line know it."""
+    return f"{name} (--{name.replace('_', '-')})"

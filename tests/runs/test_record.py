@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from knas.errors import RunError
+from knas.runs import Record, ScoreRow, TrialRow
+
+SCORE = ScoreRow("a", 1.25, None, 0.5)
+FAILURE = ScoreRow("b", None, "no gradient", 0.25)
+TRIAL = TrialRow("a", 3, "top-k", 90.0, 89.5, 0.1, None, 12.0, ({"epoch": 1, "train_loss": 0.4},))
+DIVERGED = TrialRow("b", 3, "control", None, None, None, "the loss is nan", 2.0)
+
+
+def fill(record: Record) -> None:
+    record.add_score("A", SCORE)
+    record.add_score("B", FAILURE)
+    record.add_trial("A", TRIAL)
+    record.add_trial("B", DIVERGED)
+
+
+def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
+    record = Record(tmp_path / "search.sqlite")
+    fill(record)
+    record.close()
+    record = Record(tmp_path / "search.sqlite")
+    assert record.scores() == [SCORE, FAILURE]
+    assert record.trials() == [TRIAL, DIVERGED]
+    assert record.score("B") == FAILURE
+    assert record.trial("A", 3) == TRIAL
+    assert record.score("C") is None
+    assert record.trial("A", 4) is None
+    record.close()
+
+
+def test_each_row_is_on_the_disk_at_once(tmp_path: Path) -> None:
+    record = Record(tmp_path / "search.sqlite")
+    record.add_score("A", SCORE)
+    other = Record(tmp_path / "search.sqlite", create=False)
+    assert other.scores() == [SCORE]
+    other.close()
+    record.close()
+
+
+def test_foreign_tools_see_what_it_is(tmp_path: Path) -> None:
+    record = Record(tmp_path / "search.sqlite")
+    fill(record)
+    record.close()
+    with sqlite3.connect(tmp_path / "search.sqlite") as connection:
+        assert connection.execute("PRAGMA application_id").fetchone() == (0x6B6E6173,)
+        assert connection.execute("SELECT architecture FROM score WHERE value IS NULL").fetchall() == [("b",)]
+    connection.close()
+
+
+def test_file_of_another_kind(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    path.write_text("not a database, but long enough to look at" * 10)
+    with pytest.raises(RunError, match=r"search\.sqlite is corrupt or not a record of knas.*--run"):
+        Record(path)
+    assert path.read_text().startswith("not a database")
+
+
+def test_database_of_another_application(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE bookmark (url TEXT)")
+    connection.commit()
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(RunError, match="another application"):
+        Record(path)
+    assert path.read_bytes() == before
+
+
+def test_record_of_a_newer_version(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    Record(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    with pytest.raises(RunError, match=r"version 99.*upgrade knas"):
+        Record(path)
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_overwritten_pages(tmp_path: Path, create: bool) -> None:
+    path = tmp_path / "search.sqlite"
+    record = Record(path)
+    for number in range(20):
+        record.add_score(str(number), ScoreRow("architecture" * 200, float(number), None, 0.0))
+    record.close()
+    content = bytearray(path.read_bytes())
+    content[4096:20480] = b"\xff" * 16384
+    path.write_bytes(content)
+    with pytest.raises(RunError, match="corrupt"):
+        Record(path, create=create)
+
+
+def test_truncated_file(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    record = Record(path)
+    fill(record)
+    record.close()
+    path.write_bytes(path.read_bytes()[:5000])
+    with pytest.raises(RunError, match=r"search\.sqlite"):
+        Record(path)
+
+
+def test_killed_before_the_tables_were_made(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    path.touch()
+    record = Record(path)
+    assert record.scores() == []
+    record.close()
+
+
+def test_full_disk_is_one_line(tmp_path: Path) -> None:
+    record = Record(tmp_path / "search.sqlite")
+    record._connection.execute("PRAGMA max_page_count = 8")
+    record.add_score("A", SCORE)
+    with pytest.raises(RunError, match=r"search\.sqlite can't be used \(database or disk is full\)"):
+        record.add_score("B", ScoreRow("a" * 50_000, 1.0, None, 0.0))
+    assert record.scores() == [SCORE], "what fitted is kept"
+    record.close()

@@ -1,0 +1,129 @@
+"""A small search space without networks, and measurements that cost nothing, for testing algorithms."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from knas.errors import KnasError, NotFiniteError
+from knas.runs import TrialRow
+from knas.search.evaluator import Measured
+from knas.spaces.base import Architecture, SearchSpace
+
+OPERATIONS = "abcx"
+DEAD = "x"
+SLOTS = 4
+
+
+class Interrupted(BaseException):
+    """Stands for `kill -9`."""
+
+
+@dataclass(frozen=True)
+class Word(Architecture):
+    """Four letters; those with the same letters are isomorphic."""
+
+    letters: str
+
+    def __str__(self) -> str:
+        return self.letters
+
+
+class ImaginarySpace(SearchSpace):
+    """All words: 256 in 35 classes."""
+
+    name = "imaginary"
+    kind = Word
+
+    def __len__(self) -> int:
+        return len(OPERATIONS) ** SLOTS
+
+    def architecture(self, index: int) -> Word:
+        digits = (index // len(OPERATIONS) ** slot % len(OPERATIONS) for slot in range(SLOTS))
+        return Word("".join(OPERATIONS[digit] for digit in digits))
+
+    def index(self, architecture: Architecture) -> int:
+        return sum(
+            OPERATIONS.index(letter) * len(OPERATIONS) ** slot
+            for slot, letter in enumerate(str(architecture))
+        )
+
+    def parse(self, text: str) -> Word:
+        return Word(text)
+
+    def canonical(self, architecture: Architecture) -> Word:
+        return Word("".join(sorted(str(architecture))))
+
+    def build(self, architecture: Architecture, *args: Any, **options: Any) -> nn.Module:
+        raise NotImplementedError
+
+    def parameters(self, architecture: Architecture, *args: Any, **options: Any) -> int:
+        raise NotImplementedError
+
+
+class ImaginaryBackend:
+    """Scores and accuracies from a hash of the word; words with two dead letters have no score.
+
+    The clock ticks a second per measurement, and `stop_at` interrupts the measurement with that number.
+    """
+
+    def __init__(
+        self,
+        *,
+        stop_at: int | None = None,
+        diverging: Collection[Architecture] = (),
+        all_fail: bool = False,
+    ) -> None:
+        self.scored: list[Architecture] = []
+        self.trained: list[Architecture] = []
+        self.told: list[TrialRow] = []
+        self._stop_at = stop_at
+        self._diverging = diverging
+        self._all_fail = all_fail
+        self._seconds = 0.0
+
+    @property
+    def calls(self) -> int:
+        return len(self.scored) + len(self.trained)
+
+    def clock(self) -> float:
+        return self._seconds
+
+    def score(self, architecture: Architecture) -> float:
+        self._measure(self.scored, architecture)
+        dead = str(architecture).count(DEAD)
+        if self._all_fail or dead >= 3:
+            raise KnasError("no gradient\nreaches the input")
+        return float("nan") if dead == 2 else fraction(architecture, "score")
+
+    def train(
+        self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
+    ) -> Measured:
+        self._measure(self.trained, architecture)
+        if architecture in self._diverging:
+            raise NotFiniteError("the loss is nan")
+        accuracy = 100 * fraction(architecture, "accuracy")
+        history = [{"epoch": epoch, "validation_accuracy": accuracy} for epoch in range(1, epochs + 1)]
+        for values in history:
+            on_epoch(values)
+        return Measured(accuracy, accuracy / 2, 0.5, float(epochs), history)
+
+    def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
+        self.told.append(trial)
+
+    def _measure(self, calls: list[Architecture], architecture: Architecture) -> None:
+        stop = self.calls == self._stop_at
+        calls.append(architecture)
+        if stop:
+            raise Interrupted
+        self._seconds += 1.0
+
+
+def fraction(architecture: Architecture, purpose: str) -> float:
+    """A number in 0..1 that the word and the purpose fix."""
+    digest = hashlib.sha256(f"{purpose} {architecture}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32

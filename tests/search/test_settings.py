@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from knas.errors import UsageError
+from knas.search.settings import SearchSettings
+
+
+def test_defaults_are_the_papers() -> None:
+    settings = SearchSettings(dataset="cifar10").resolved()
+    assert (settings.samples, settings.top_k, settings.epochs) == (100, 20, 20)
+    assert (settings.channels, settings.cells_per_stage, settings.batch_size) == (16, 5, 256)
+    assert settings.augment is True
+
+
+def test_digits_are_smaller_and_not_mirrored() -> None:
+    settings = SearchSettings().resolved()
+    assert settings.samples is not None
+    assert settings.samples < 100
+    assert settings.augment is False
+
+
+def test_given_values_win_and_top_k_follows_fewer_samples() -> None:
+    settings = SearchSettings(samples=3, epochs=1).resolved()
+    assert (settings.samples, settings.top_k, settings.epochs) == (3, 3, 1)
+    assert settings.resolved() == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("samples", 0),
+        ("score_samples", 1),
+        ("epochs", 0),
+        ("batch_size", -1),
+        ("channels", 0),
+        ("cells_per_stage", 0),
+        ("seed", -1),
+        ("max_train_samples", 1),
+        ("samples", 2.5),
+        ("top_k", True),
+    ],
+)
+def test_numbers_out_of_range_are_named(name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}.*at least .*{value}"):
+        SearchSettings(**{name: value}).resolved()
+
+
+def test_run_name_tells_the_main_settings() -> None:
+    assert SearchSettings(dataset="cifar10").resolved().run_name() == Path("runs/cifar10-mgm-n100-k20-e20-s0")
+    named = SearchSettings(dataset="../data/uoft-cs/cifar10", samples=30, top_k=3, epochs=2).resolved()
+    assert named.run_name().name.startswith("cifar10-mgm-n30-k3-e2-s0-")
+
+
+def test_run_name_differs_with_any_setting_but_the_control() -> None:
+    base = SearchSettings().resolved()
+    names = {base.run_name()}
+    others: list[dict[str, Any]] = [
+        {"channels": 4},
+        {"proxy_options": {"estimator": "full"}},
+        {"seed": 1},
+        {"score_samples": 32},
+        {"initialization": "default"},
+        {"augment": True},
+        {"max_train_samples": 100},
+    ]
+    for other in others:
+        names.add(SearchSettings(**other).resolved().run_name())
+    assert len(names) == 1 + len(others)
+    assert SearchSettings(control=True).resolved().run_name() == base.run_name()
