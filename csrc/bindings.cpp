@@ -14,6 +14,7 @@ TORCH_LIBRARY(knas, m) {
   m.def("affine_gram(Tensor input, Tensor grad_output, Tensor mean, Tensor rstd, Tensor entries) -> Tensor");
   m.def("gram_matrix(Tensor vectors) -> Tensor");
   m.def("gram_statistics(Tensor vectors) -> Tensor");
+  m.def("channel_moments(Tensor input) -> (Tensor, Tensor)");  // CPU only: CUDA has a fast one in torch
 }
 
 #ifndef KNAS_WITH_CUDA

@@ -5,6 +5,7 @@
 
 #include "checks.h"
 #include "core/layers.h"
+#include "core/moments.h"
 
 namespace knas {
 namespace {
@@ -146,6 +147,18 @@ at::Tensor gram_statistics_cpu(const at::Tensor& vectors) {
   return to_tensor({sums.mean, sums.mean_off_diagonal, sums.trace, sums.split, frobenius});
 }
 
+std::tuple<at::Tensor, at::Tensor> channel_moments_cpu(const at::Tensor& input) {
+  TORCH_CHECK(input.dim() == 3 && input.numel() > 0, "channel_moments: input must be [n, channels, positions] and not empty, got ", input.sizes());
+  const auto x = input.to(accumulate_type(input)).contiguous();
+  const AffineGeometry g{x.size(0), x.size(1), x.size(2), 1};
+  auto mean = at::empty({g.channels}, x.options()), variance = at::empty({g.channels}, x.options());
+  dispatch(x, "channel_moments", [&](auto t) {
+    using A = accumulate_t<decltype(t)>;
+    channel_moments<A>(g, data<A>(x), mean.mutable_data_ptr<A>(), variance.mutable_data_ptr<A>(), at::get_num_threads());
+  });
+  return {mean, variance};
+}
+
 }  // namespace
 }  // namespace knas
 
@@ -158,4 +171,5 @@ TORCH_LIBRARY_IMPL(knas, CPU, m) {
   m.impl("affine_gram", &knas::affine_gram_cpu);
   m.impl("gram_matrix", &knas::gram_matrix_cpu);
   m.impl("gram_statistics", &knas::gram_statistics_cpu);
+  m.impl("channel_moments", &knas::channel_moments_cpu);
 }

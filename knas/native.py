@@ -145,6 +145,20 @@ def gram_statistics(vectors: Tensor) -> Tensor:
     return torch.ops.knas.gram_statistics(vectors)
 
 
+def channel_moments(input: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and biased variance of each channel of [n, channels, positions] over samples and positions.
+
+    On a CPU in one reading of the input; elsewhere by `torch.var_mean`.
+
+    Returns:
+        Mean and variance [channels], in float32 (float64 for float64).
+    """
+    if input.is_cpu:
+        return torch.ops.knas.channel_moments(input)
+    variance, mean = torch.var_mean(input.to(_accumulate_type(input)), (0, 2), correction=0)
+    return mean, variance
+
+
 def _accumulate_type(tensor: Tensor) -> torch.dtype:
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
@@ -169,6 +183,12 @@ def _register_fakes() -> None:
         "knas::gram_statistics",
         lambda vectors: vectors.new_empty(len(STATISTICS) + 1, dtype=torch.float64),
     )
+    torch.library.register_fake("knas::channel_moments", _fake_moments)
+
+
+def _fake_moments(input: Tensor) -> tuple[Tensor, Tensor]:
+    mean = input.new_empty(input.shape[1], dtype=_accumulate_type(input))
+    return mean, torch.empty_like(mean)
 
 
 _register_fakes()

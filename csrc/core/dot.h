@@ -19,4 +19,8 @@ void dots_4x2(const double* const x[4], const double* const y[2], std::int64_t l
 void shifted_sums(const float* x, const float* y, std::int64_t length, float shift, float sums[2]);
 void shifted_sums(const double* x, const double* y, std::int64_t length, double shift, double sums[2]);
 
+// sums[0] = sum_q (x[q] - shift), sums[1] = sum_q (x[q] - shift)^2.
+void shifted_squares(const float* x, std::int64_t length, float shift, float sums[2]);
+void shifted_squares(const double* x, std::int64_t length, double shift, double sums[2]);
+
 }  // namespace knas
