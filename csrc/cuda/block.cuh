@@ -1,0 +1,85 @@
+// What the kernels share inside a block: its shared memory, and sums in a fixed order.
+#pragma once
+#include <cstdint>
+
+#include "cuda/element.cuh"
+
+// tests/native/simt.h gives its own definitions: one object of each type per emulated block.
+#ifndef KNAS_SHARED
+#define KNAS_SHARED(type, name) __shared__ type name
+#define KNAS_UNROLL _Pragma("unroll")
+#define KNAS_NO_UNROLL _Pragma("unroll 1")
+#endif
+
+namespace knas::cuda {
+
+constexpr int kWarp = 32;
+constexpr int kMaxThreads = 256;
+constexpr int kMaxWarps = kMaxThreads / kWarp;
+
+// Sums 8 values over the 32 lanes of a warp in 9 shuffles (one by one it would take 40): at each of the first three steps a lane
+// keeps half of its values and gives the other half away. Returns the sum of value lane / 4.
+template <class A> __device__ inline A warp_sum_8(A (&value)[8]) {
+  const unsigned lane = threadIdx.x % kWarp;
+  KNAS_UNROLL
+  for (int half = 4; half; half /= 2) {
+    const bool upper = lane & unsigned(4 * half);
+    KNAS_UNROLL
+    for (int j = 0; j < half; ++j) {
+      const A keep = upper ? value[j + half] : value[j];
+      const A give = upper ? value[j] : value[j + half];
+      value[j] = keep + __shfl_xor_sync(0xffffffffu, give, 4 * half);
+    }
+  }
+  A sum = value[0] + __shfl_xor_sync(0xffffffffu, value[0], 2);
+  return sum + __shfl_xor_sync(0xffffffffu, sum, 1);
+}
+
+template <class A> __device__ inline A warp_sum(A value) {
+  KNAS_UNROLL
+  for (int mask = kWarp / 2; mask; mask /= 2) value += __shfl_xor_sync(0xffffffffu, value, mask);
+  return value;
+}
+
+// Sums of kValues values over the warps of a block, in the order of the warps. Two buffers, so that one barrier per sum is enough:
+// a buffer is written again only after the barrier of the sum in between, which every reader has reached by then.
+template <class A, int kValues> struct WarpSums {
+  A part[2][kMaxWarps][kValues];
+
+  // Call after writing part[buffer][warp][...]; the sum of value threadIdx.x, in threads 0 .. kValues - 1.
+  __device__ A sum(int buffer) const {
+#ifndef KNAS_PLANT_RACE  // tests/native prove with it that ThreadSanitizer sees a missing barrier
+    __syncthreads();
+#endif
+    A total = 0;
+    if (threadIdx.x < kValues) {
+      for (unsigned warp = 0; warp < blockDim.x / kWarp; ++warp) total += part[buffer][warp][threadIdx.x];
+    }
+    return total;
+  }
+
+  // The sums of every thread's values over the block, in thread 0. Takes both buffers.
+  __device__ void block_sum(const A (&value)[kValues], A (&total)[kValues]) {
+    KNAS_UNROLL
+    for (int v = 0; v < kValues; ++v) {
+      const A mine = warp_sum(value[v]);
+      if (threadIdx.x % kWarp == 0) part[0][threadIdx.x / kWarp][v] = mine;
+    }
+    const A mine = sum(0);
+    if (threadIdx.x < kValues) part[1][0][threadIdx.x] = mine;
+    __syncthreads();
+    KNAS_UNROLL
+    for (int v = 0; v < kValues; ++v) total[v] = part[1][0][v];
+  }
+};
+
+// square = sum_e S_e^2 = sum_ij G_ij, trace, split -> statistics [4]: mean, mean_off_diagonal, trace, split.
+__device__ inline void write_statistics(double square, double trace, double split, std::int64_t n, double* statistics) {
+  const double count = double(n);
+  statistics[0] = square / (count * count);
+  statistics[1] = n < 2 ? 0 : (square - trace) / (count * (count - 1));
+  statistics[2] = trace;
+  statistics[3] = split;
+}
+
+}  // namespace knas::cuda

@@ -1,0 +1,30 @@
+// Launches the kernels of sampled.cuh for one kind of layer.
+#pragma once
+#include "core/layers.h"
+#include "cuda/launch.h"
+#include "cuda/sampled.cuh"
+
+namespace knas::cuda {
+
+// Threads per block for `work` items shared out among `lanes_per_item`-thread teams, about 4 items each: 1 to 8 warps.
+inline unsigned block_threads(std::int64_t work, int lanes_per_item) {
+  const std::int64_t warps = (work * lanes_per_item + 4 * kWarp - 1) / (4 * kWarp);
+  return unsigned(kWarp * (warps < 1 ? 1 : warps < kMaxWarps ? warps : kMaxWarps));
+}
+
+void launch_statistics(const double* moments, std::int64_t chunks, std::int64_t s, std::int64_t n, double* statistics, cudaStream_t);
+
+template <class Run>
+void launch_sampled(const typename Run::Task& task, unsigned threads, typename Run::Acc* g, cudaStream_t stream) {
+  const Split split = split_work(task.s, Run::kEntries, task.n);
+  sampled_kernel<Run><<<split.blocks(), threads, 0, stream>>>(task, split, g);
+}
+
+template <class Run>
+void launch_gram(const typename Run::Task& task, unsigned threads, double* scratch, double* statistics, cudaStream_t stream) {
+  const Split split = split_work(task.s, Run::kEntries, pair_units(task.n));
+  moments_kernel<Run><<<split.blocks(), threads, 0, stream>>>(task, split, scratch);
+  launch_statistics(scratch, split.chunks, task.s, task.n, statistics, stream);
+}
+
+}  // namespace knas::cuda

@@ -1,0 +1,169 @@
+// The CUDA operators: arguments are checked and made contiguous here, on the tensors' device and the current stream; the launchers of
+// cuda/ do the work. Nothing waits for the device. Empty inputs return zeros before any launch.
+#include <ATen/ATen.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <torch/library.h>
+
+#include <limits>
+
+#include "checks.h"
+#include "cuda/launch.h"
+#include "dispatch.h"
+
+namespace knas {
+namespace {
+
+using at::Tensor;
+
+// What the operators of a layer do alike. The tensors live as long as this, and so until the kernels are queued: the allocator
+// gives their memory to later work of the same stream only.
+struct Layer {
+  Tensor input, grad_output, entries;
+  const char* op;
+
+  Layer(const Tensor& input, const Tensor& grad_output, const Tensor& entries, const char* op)
+      : input(input.contiguous()), grad_output(grad_output.contiguous()), entries(entries.contiguous()), op(op) {
+    TORCH_CHECK(entries.numel() <= std::numeric_limits<int>::max(), op, ": at most 2^31 - 1 entries, got ", entries.numel());
+  }
+
+  bool empty() const { return input.numel() == 0 || grad_output.numel() == 0 || entries.numel() == 0; }
+  at::TensorOptions sums() const { return input.options().dtype(accumulate_type(input)); }
+  at::TensorOptions doubles() const { return input.options().dtype(at::kDouble); }
+  template <class T> cuda::Sampled<T> arguments() const {
+    return {const_data<T>(input), const_data<T>(grad_output), const_data<std::int64_t>(entries), entries.numel()};
+  }
+
+  // launch(T{}, g, stream) fills g [n, s].
+  template <class Launch> Tensor gradients(Launch&& launch) const {
+    const std::int64_t n = input.size(0), s = entries.numel();
+    if (empty()) return at::zeros({n, s}, sums());
+    auto g = at::empty({n, s}, sums());
+    dispatch_elements(input, op, [&](auto t) {
+      launch(t, g.mutable_data_ptr<accumulate_t<decltype(t)>>(), c10::cuda::getCurrentCUDAStream());
+    });
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    return g;
+  }
+
+  // launch(T{}, scratch, statistics, stream) fills the four statistics.
+  template <class Launch> Tensor statistics(Launch&& launch) const {
+    if (empty()) return at::zeros({4}, doubles());
+    auto scratch = at::empty({cuda::gram_scratch(input.size(0), entries.numel())}, doubles()), out = at::empty({4}, doubles());
+    dispatch_elements(input, op, [&](auto t) {
+      launch(t, scratch.mutable_data_ptr<double>(), out.mutable_data_ptr<double>(), c10::cuda::getCurrentCUDAStream());
+    });
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    return out;
+  }
+};
+
+Tensor conv_sampled_gradients(const Tensor& input, const Tensor& grad_output, const Tensor& entries, at::IntArrayRef kernel_size,
+                              at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
+  const auto g = check_conv({input, grad_output, entries, kernel_size, stride, padding, dilation, groups}, "conv_sampled_gradients");
+  const c10::cuda::CUDAGuard guard(input.device());
+  const Layer layer(input, grad_output, entries, "conv_sampled_gradients");
+  return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
+    cuda::conv_sampled_gradients(g, layer.arguments<decltype(t)>(), out, stream);
+  });
+}
+
+Tensor conv_gram(const Tensor& input, const Tensor& grad_output, const Tensor& entries, at::IntArrayRef kernel_size,
+                 at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
+  const auto g = check_conv({input, grad_output, entries, kernel_size, stride, padding, dilation, groups}, "conv_gram");
+  const c10::cuda::CUDAGuard guard(input.device());
+  const Layer layer(input, grad_output, entries, "conv_gram");
+  return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
+    cuda::conv_gram(g, layer.arguments<decltype(t)>(), scratch, out, stream);
+  });
+}
+
+Tensor linear_sampled_gradients(const Tensor& input, const Tensor& grad_output, const Tensor& entries) {
+  const auto g = check_linear(input, grad_output, entries, "linear_sampled_gradients");
+  const c10::cuda::CUDAGuard guard(input.device());
+  const Layer layer(input, grad_output, entries, "linear_sampled_gradients");
+  return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
+    cuda::linear_sampled_gradients(g, layer.arguments<decltype(t)>(), out, stream);
+  });
+}
+
+Tensor linear_gram(const Tensor& input, const Tensor& grad_output, const Tensor& entries) {
+  const auto g = check_linear(input, grad_output, entries, "linear_gram");
+  const c10::cuda::CUDAGuard guard(input.device());
+  const Layer layer(input, grad_output, entries, "linear_gram");
+  return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
+    cuda::linear_gram(g, layer.arguments<decltype(t)>(), scratch, out, stream);
+  });
+}
+
+Tensor affine_sampled_gradients(const Tensor& input, const Tensor& grad_output, const Tensor& mean, const Tensor& rstd,
+                                const Tensor& entries) {
+  const auto g = check_affine(input, grad_output, mean, rstd, entries, "affine_sampled_gradients");
+  const c10::cuda::CUDAGuard guard(input.device());
+  const Layer layer(input, grad_output, entries, "affine_sampled_gradients");
+  const auto m = mean.to(accumulate_type(input)).contiguous(), r = rstd.to(accumulate_type(input)).contiguous();
+  return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
+    using T = decltype(t);
+    using A = accumulate_t<T>;
+    cuda::affine_sampled_gradients(g, layer.arguments<T>(), const_data<A>(m), const_data<A>(r), out, stream);
+  });
+}
+
+Tensor affine_gram(const Tensor& input, const Tensor& grad_output, const Tensor& mean, const Tensor& rstd, const Tensor& entries) {
+  const auto g = check_affine(input, grad_output, mean, rstd, entries, "affine_gram");
+  const c10::cuda::CUDAGuard guard(input.device());
+  const Layer layer(input, grad_output, entries, "affine_gram");
+  const auto m = mean.to(accumulate_type(input)).contiguous(), r = rstd.to(accumulate_type(input)).contiguous();
+  return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
+    using T = decltype(t);
+    using A = accumulate_t<T>;
+    cuda::affine_gram(g, layer.arguments<T>(), const_data<A>(m), const_data<A>(r), scratch, out, stream);
+  });
+}
+
+Tensor gram_matrix(const Tensor& vectors) {
+  check_vectors(vectors, "gram_matrix");
+  const c10::cuda::CUDAGuard guard(vectors.device());
+  const auto v = vectors.contiguous();
+  const std::int64_t n = v.size(0), p = v.size(1);
+  const auto doubles = v.options().dtype(at::kDouble);
+  if (v.numel() == 0) return at::zeros({n, n}, doubles);
+  auto gram = at::empty({n, n}, doubles), scratch = at::empty({cuda::gram_matrix_scratch(n, p)}, doubles);
+  dispatch_elements(v, "gram_matrix", [&](auto t) {
+    cuda::gram_matrix(const_data<decltype(t)>(v), n, p, scratch.mutable_data_ptr<double>(), gram.mutable_data_ptr<double>(),
+                      c10::cuda::getCurrentCUDAStream());
+  });
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  return gram;
+}
+
+Tensor gram_statistics(const Tensor& vectors) {
+  check_vectors(vectors, "gram_statistics");
+  const c10::cuda::CUDAGuard guard(vectors.device());
+  const auto v = vectors.contiguous();
+  const auto doubles = v.options().dtype(at::kDouble);
+  if (v.numel() == 0) return at::zeros({5}, doubles);
+  const auto gram = gram_matrix(v);
+  auto out = at::empty({5}, doubles), scratch = at::empty({cuda::gram_statistics_scratch(v.size(1))}, doubles);
+  dispatch_elements(v, "gram_statistics", [&](auto t) {
+    cuda::gram_statistics(const_data<decltype(t)>(v), gram.const_data_ptr<double>(), v.size(0), v.size(1),
+                          scratch.mutable_data_ptr<double>(), out.mutable_data_ptr<double>(), c10::cuda::getCurrentCUDAStream());
+  });
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  return out;
+}
+
+}  // namespace
+}  // namespace knas
+
+TORCH_LIBRARY_IMPL(knas, CUDA, m) {
+  m.impl("conv_sampled_gradients", &knas::conv_sampled_gradients);
+  m.impl("conv_gram", &knas::conv_gram);
+  m.impl("linear_sampled_gradients", &knas::linear_sampled_gradients);
+  m.impl("linear_gram", &knas::linear_gram);
+  m.impl("affine_sampled_gradients", &knas::affine_sampled_gradients);
+  m.impl("affine_gram", &knas::affine_gram);
+  m.impl("gram_matrix", &knas::gram_matrix);
+  m.impl("gram_statistics", &knas::gram_statistics);
+}

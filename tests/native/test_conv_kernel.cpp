@@ -1,0 +1,119 @@
+// The convolution's CUDA kernels, emulated, and the CPU core, against the definition as a loop over positions in double.
+#include "simt.h"
+//
+#include "check.h"
+#include "core/layers.h"
+#include "cuda/conv.cuh"
+#include "kernels.h"
+
+namespace {
+
+using knas::ConvGeometry;
+using Entries = std::vector<std::int64_t>;
+
+struct Case {
+  const char* name;
+  std::int64_t n, in_channels, out_channels, groups, s;
+  std::int64_t in[3], kernel[3], stride[3], padding[3], dilation[3];
+
+  ConvGeometry geometry() const {
+    ConvGeometry g{n, in_channels, out_channels, groups, {}, {}, {}, {}, {}, {}};
+    for (int a = 0; a < 3; ++a) {
+      g.in[a] = in[a], g.kernel[a] = kernel[a], g.stride[a] = stride[a], g.padding[a] = padding[a], g.dilation[a] = dilation[a];
+      g.out[a] = (in[a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1) / stride[a] + 1;
+    }
+    return g;
+  }
+};
+
+const Case kCases[] = {
+    {"3x3", 4, 3, 5, 1, 50, {1, 8, 8}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {"odd n, non-square", 5, 2, 4, 1, 19, {1, 7, 12}, {1, 3, 2}, {1, 1, 1}, {0, 1, 0}, {1, 1, 1}},
+    {"one sample, one entry", 1, 1, 1, 1, 1, {1, 5, 5}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
+    {"1x1", 2, 9, 4, 1, 24, {1, 6, 5}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {"one position", 3, 4, 3, 1, 33, {1, 3, 3}, {1, 3, 3}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}},
+    {"stride beyond the kernel", 3, 2, 2, 1, 12, {1, 13, 11}, {1, 2, 2}, {1, 5, 3}, {0, 0, 0}, {1, 1, 1}},
+    {"dilation and stride", 2, 2, 3, 1, 21, {1, 12, 15}, {1, 3, 3}, {1, 2, 1}, {0, 3, 2}, {1, 2, 4}},
+    {"padding beyond the kernel", 2, 1, 2, 1, 10, {1, 3, 2}, {1, 2, 3}, {1, 1, 2}, {0, 4, 6}, {1, 1, 1}},
+    {"groups", 3, 6, 9, 3, 40, {1, 5, 6}, {1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}},
+    {"depthwise", 2, 5, 5, 5, 50, {1, 9, 9}, {1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
+    {"1d", 4, 3, 2, 1, 17, {1, 1, 40}, {1, 1, 5}, {1, 1, 3}, {0, 0, 2}, {1, 1, 2}},
+    {"3d", 3, 2, 4, 2, 30, {4, 5, 6}, {3, 2, 3}, {1, 2, 1}, {1, 0, 1}, {1, 1, 2}},
+    {"3d strided", 2, 1, 1, 1, 8, {7, 4, 9}, {2, 2, 2}, {3, 1, 4}, {2, 1, 3}, {2, 1, 1}},
+};
+
+// g[i, e] by the definition; x outside of the input is 0.
+template <class T>
+std::vector<double> reference(const ConvGeometry& g, const std::vector<T>& x, const std::vector<T>& d, const Entries& entries) {
+  std::vector<double> out;
+  for (std::int64_t i = 0; i < g.n; ++i) {
+    for (const std::int64_t entry : entries) {
+      const bool bias = entry >= g.weights();
+      const std::int64_t o = bias ? entry - g.weights() : entry / g.taps() / g.group_channels();
+      const std::int64_t c = o / (g.out_channels / g.groups) * g.group_channels() + entry / g.taps() % g.group_channels();
+      const std::int64_t tap = entry % g.taps();
+      const std::int64_t u[3] = {tap / g.kernel[2] / g.kernel[1], tap / g.kernel[2] % g.kernel[1], tap % g.kernel[2]};
+      double sum = 0;
+      for (std::int64_t t = 0; t < g.out_plane(); ++t) {
+        const std::int64_t at[3] = {t / g.out[2] / g.out[1], t / g.out[2] % g.out[1], t % g.out[2]};
+        std::int64_t index = i * g.in_channels + c;
+        bool inside = true;
+        for (int a = 0; a < 3; ++a) {
+          const std::int64_t position = at[a] * g.stride[a] + u[a] * g.dilation[a] - g.padding[a];
+          inside = inside && position >= 0 && position < g.in[a];
+          index = index * g.in[a] + position;
+        }
+        sum += double(d[(i * g.out_channels + o) * g.out_plane() + t]) * (bias ? 1 : inside ? double(x[index]) : 0);
+      }
+      out.push_back(sum);
+    }
+  }
+  return out;
+}
+
+template <class T> void run_case(const Case& c, unsigned threads, std::mt19937& generator) {
+  const ConvGeometry g = c.geometry();
+  const auto x = check::random<T>(g.n * g.in_channels * g.in_plane(), generator);
+  const auto d = check::random<T>(g.n * g.out_channels * g.out_plane(), generator);
+  const auto entries = check::random_entries(c.s, g.weights() + g.out_channels, generator);
+  const auto want = reference(g, x, d, entries);
+  const auto task = knas::cuda::conv_task(g, x.data(), d.data(), entries.data(), c.s);
+  const std::string name = std::string("conv, ") + c.name;
+  using namespace knas::cuda;
+  if (conv_has_2_axes(g)) compare_kernels(Kernels<ConvRun<T, 2, std::uint32_t>>{task, threads}, want, name + ", 2 axes");
+  else compare_kernels(Kernels<ConvRun<T, 3, std::uint32_t>>{task, threads}, want, name + ", 3 axes");
+  if (threads == 32) compare_kernels(Kernels<ConvRun<T, 3, std::uint64_t>>{task, threads}, want, name + ", 64 bits");
+  std::vector<knas::accumulate_t<T>> core(want.size(), NAN);
+  knas::conv_sampled_gradients<T>(g, x.data(), d.data(), entries.data(), c.s, core.data(), 2);
+  compare_core(core, knas::conv_gram<T>(g, x.data(), d.data(), entries.data(), c.s, 2), want, g.n, c.s, check::tolerance<T>, name);
+}
+
+// An entry that does not exist must not be read from memory, and must not pass for a number.
+void missing_entries() {
+  const ConvGeometry g = kCases[0].geometry();
+  const std::vector<float> x(g.n * g.in_channels * g.in_plane(), 1), d(g.n * g.out_channels * g.out_plane(), 1);
+  const Entries entries = {0, -1, g.weights() + g.out_channels, std::int64_t(1) << 62, 3};
+  const auto task = knas::cuda::conv_task(g, x.data(), d.data(), entries.data(), std::int64_t(entries.size()));
+  const auto got = Kernels<knas::cuda::ConvRun<float, 2, std::uint32_t>>{task, 32}.gradients();
+  for (std::size_t k = 0; k < got.size(); ++k) {
+    const bool exists = k % entries.size() == 0 || k % entries.size() == 4;
+    check::that(std::isnan(got[k]) != exists, "conv, missing entry " + std::to_string(k));
+  }
+}
+
+}  // namespace
+
+int main() {
+  std::mt19937 generator(0);
+  for (const Case& c : kCases) {
+    run_case<float>(c, check::kEveryCase ? 32 : 64, generator);
+    if (check::kEveryCase) run_case<double>(c, 64, generator);
+  }
+  run_case<float>(kCases[0], 96, generator);
+  run_case<knas::bfloat16>(kCases[0], 32, generator);
+  run_case<knas::float16>(kCases[8], 64, generator);
+  missing_entries();
+  simt::blocks_at_once = 3;
+  run_case<float>(kCases[8], 32, generator);
+  return check::finish();
+}
