@@ -125,8 +125,10 @@ def test_version_text_tells_the_cuda_story(built, with_cuda):
     assert f"running torch {torch.__version__}" in text
 
 
-def test_importing_doctor_brings_none_of_the_heavy_libraries():
+def test_importing_doctor_brings_none_of_the_heavy_libraries(tmp_path):
     heavy = ["datasets", "kornia", "sklearn", "typer"]
     program = f"import sys, knas.doctor; print([name for name in {heavy} if name in sys.modules])"
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert run.stdout.strip() == "[]"

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import torch
 import yaml
+
+import knas
+from knas import doctor
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -23,6 +30,7 @@ def test_version_is_the_same_everywhere():
     version = importlib.metadata.version("knas")
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
     assert citation["version"] == version
+    assert knas.__version__ == version
     assert f'version = "{version}"' in (REPOSITORY / "pyproject.toml").read_text()
 
 
@@ -35,4 +43,25 @@ def test_the_citation_names_the_paper():
 
 def test_the_console_script_points_at_the_command_line():
     (script,) = importlib.metadata.entry_points(group="console_scripts", name="knas-search")
-    assert script.value == "knas.cli:main"
+    assert script.value == "knas_search:main"
+
+
+def run_command(folder: Path, torch_version: str, debug: str = "0") -> subprocess.CompletedProcess[str]:
+    program = f"import torch; torch.__version__ = {torch_version!r}; import knas_search; knas_search.main()"
+    command = [sys.executable, "-c", program, "--version"]
+    environment = {**os.environ, "KNAS_DEBUG": debug}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command_says_in_one_line_that_knas_does_not_fit_this_torch(tmp_path):
+    run = run_command(tmp_path, "2.99.0")
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("error: knas was compiled for torch ")
+    assert "Traceback" in run_command(tmp_path, "2.99.0", debug="1").stderr
+
+
+def test_the_command_prints_the_version(tmp_path):
+    run = run_command(tmp_path, torch.__version__)
+    assert run.returncode == 0
+    assert run.stdout.splitlines()[:2] == doctor.version_text().splitlines()[:2]
