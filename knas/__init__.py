@@ -1,7 +1,16 @@
 """knas: training-free neural architecture search by gradient kernels."""
 
+from knas import (
+    native,
+    proxies,
+    spaces,
+)  # native first: it refuses a torch that the extension was not built for
 from knas.errors import KnasError
+from knas.gradients.gram import Gram
+from knas.proxies.base import Score
+from knas.scoring import gram, score
+from knas.search import search
 
 __version__ = "0.1.0"
 
-__all__ = ["KnasError"]
+__all__ = ["Gram", "KnasError", "Score", "gram", "native", "proxies", "score", "search", "spaces"]

@@ -1,0 +1,25 @@
+"""Per-sample gradients of any `torch.nn.Module`, captured in one forward and one backward pass."""
+
+from knas.gradients.batch import Batch, Inputs, make_batch
+from knas.gradients.batch_norm import POLICIES
+from knas.gradients.layers import Layer, Layers, Slot, layers_of
+from knas.gradients.passes import Gradients, Settings, Skipped
+from knas.gradients.sampling import Sampler, all_entries, leading_entries, random_entries
+
+__all__ = [
+    "POLICIES",
+    "Batch",
+    "Gradients",
+    "Inputs",
+    "Layer",
+    "Layers",
+    "Sampler",
+    "Settings",
+    "Skipped",
+    "Slot",
+    "all_entries",
+    "layers_of",
+    "leading_entries",
+    "make_batch",
+    "random_entries",
+]

@@ -1,0 +1,127 @@
+"""What a BatchNorm layer's statistics are while gradients are taken.
+
+calibrated: those of the batch, held constant, so that samples are independent (statistics of one forward pass in
+    training mode, then evaluation with them; both in the same pass, since the activations are equal);
+batch: those of the batch, through which gradients flow and which couple the samples;
+initial: mean 0 and variance 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
+
+from knas import native
+from knas.gradients.arguments import arguments
+
+POLICIES = ("calibrated", "batch", "initial")
+
+#: Mean and variance of one BatchNorm call.
+Moments = tuple[Tensor, Tensor]
+
+
+class _FixedBatchNorm(torch.autograd.Function):
+    """Normalization by constant statistics: its backward pass is one multiplication (PyTorch's takes two passes)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        input: Tensor,
+        mean: Tensor,
+        variance: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        eps: float,
+    ) -> Tensor:
+        scale = (variance + eps).rsqrt()
+        ctx.save_for_backward(scale if weight is None else scale * weight)
+        return F.batch_norm(input, mean, variance, weight, bias, False, 0.0, eps)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (scale,) = ctx.saved_tensors
+        (grad,) = grads
+        shape = [1, -1] + [1] * (grad.dim() - 2)
+        return grad * scale.view(shape).to(grad.dtype), None, None, None, None, None
+
+
+def fixed_batch_norm(
+    input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> Tensor:
+    """BatchNorm by constant statistics, visible to torch function modes; for frozen weight and bias."""
+    tensors = (input, mean, variance, weight, bias)
+    if has_torch_function(tensors):
+        return handle_torch_function(fixed_batch_norm, tensors, input, mean, variance, weight, bias, eps)  # type: ignore[no-any-return]
+    # Statistics of 16 bit inputs are held in float32, and PyTorch wants weight and bias like them.
+    weight, bias = (None if tensor is None else tensor.to(mean.dtype) for tensor in (weight, bias))
+    trainable = any(tensor is not None and tensor.requires_grad for tensor in (weight, bias))
+    if trainable or torch._C._functorch.is_functorch_wrapped_tensor(input):
+        return F.batch_norm(input, mean, variance, weight, bias, False, 0.0, eps)
+    return _FixedBatchNorm.apply(input, mean, variance, weight, bias, eps)  # type: ignore[no-any-return]
+
+
+def moments_of(input: Tensor) -> Moments:
+    """Mean and biased variance of each channel [channels] of a batch [n, channels, ...]."""
+    with torch.no_grad():
+        detached = input.detach()
+        return native.channel_moments(detached.flatten(2) if detached.dim() > 2 else detached.unsqueeze(2))
+
+
+class BatchNormStatistics(TorchFunctionMode):
+    """Gives every call of `batch_norm` within it the statistics of a policy.
+
+    Args:
+        policy: One of `POLICIES`.
+        recorded: Statistics to use for "calibrated", one per call in order; without them each call takes those of its
+            own batch and keeps them in `moments`.
+    """
+
+    def __init__(self, policy: str, recorded: Iterable[Moments] | None = None) -> None:
+        super().__init__()
+        self.policy = policy
+        self.moments: list[Moments] = []
+        self.calls = 0
+        self._recorded = None if recorded is None else iter(recorded)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Replaces the statistics of F.batch_norm and leaves every other function alone."""
+        if func is not F.batch_norm:
+            return func(*args, **(kwargs or {}))
+        self.calls += 1
+        call = arguments(BATCH_NORM, args, kwargs)
+        input, weight, bias, eps = call["input"], call["weight"], call["bias"], call["eps"]
+        if self.policy == "batch":
+            return F.batch_norm(input, None, None, weight, bias, True, 0.0, eps)
+        mean, variance = self._fixed(input)
+        return fixed_batch_norm(input, mean, variance, weight, bias, eps)
+
+    def _fixed(self, input: Tensor) -> Moments:
+        if self.policy == "initial":
+            kind = torch.float64 if input.dtype == torch.float64 else torch.float32
+            zeros = input.new_zeros(input.shape[1], dtype=kind)
+            return zeros, torch.ones_like(zeros)
+        if self._recorded is not None:
+            return next(self._recorded)
+        self.moments.append(moments_of(input))
+        return self.moments[-1]
+
+
+BATCH_NORM = {
+    "input": None,
+    "running_mean": None,
+    "running_var": None,
+    "weight": None,
+    "bias": None,
+    "training": False,
+    "momentum": 0.1,
+    "eps": 1e-5,
+}
+
+__all__ = ["BATCH_NORM", "POLICIES", "BatchNormStatistics", "Moments", "fixed_batch_norm", "moments_of"]

@@ -1,0 +1,155 @@
+"""What becomes of the per-sample gradients as a backward pass delivers them, layer by layer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from knas import native
+from knas.gradients.capture import Capture, Use
+from knas.gradients.layers import Layer, Layers, Slot
+
+
+class Collector(ABC):
+    """Receives the uses of one part of the batch after the other and keeps what is asked for."""
+
+    def __init__(self, layers: Layers) -> None:
+        self.layers = layers
+        self.uncovered: dict[Slot, str] = {}
+        self.switched_off: set[Slot] = set()
+        self.reached: set[Layer] = set()
+        self._parts: dict[Layer, list[Tensor | None]] = {layer: [] for layer in layers.layers}
+        self._sizes: list[int] = []
+        self._current: dict[Layer, Tensor] = {}
+        self._capture: Capture
+
+    def begin(self, capture: Capture) -> None:
+        """Called between the forward and the backward pass of a part, and again when the part is repeated."""
+        self._capture, self._current = capture, {}
+
+    def end(self) -> None:
+        """Called after a part's backward pass."""
+        self.uncovered.update(self._capture.uncovered)
+        self.switched_off |= self._capture.switched_off
+        self._sizes.append(self._capture.n)
+        for layer in self.layers.layers:
+            self._parts[layer].append(self._current.get(layer))
+
+    def receive(self, use: Use, grad: Tensor) -> None:
+        """Takes one use of a layer and the gradient of its output."""
+        slots = (self.layers.slot(use.call.weight), self.layers.slot(use.call.bias))
+        for layer in dict.fromkeys(slot.layer for slot in slots if slot):
+            self.reached.add(layer)
+            self.take(layer, use, grad)
+
+    @abstractmethod
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        """Takes a use for one of the layers whose parameters it has."""
+
+    def alone(self, layer: Layer, use: Use) -> bool:
+        """Whether the use is the layer's only one and has exactly its parameters, weight first."""
+        parameters = [use.call.weight] if use.call.bias is None else [use.call.weight, use.call.bias]
+        covered = not any(slot in self._capture.uncovered for slot in layer.slots)
+        only = len(self._capture.uses[layer]) == 1
+        return covered and only and layer.slots == [self.layers.slot(parameter) for parameter in parameters]
+
+    def add(self, layer: Layer, width: int, columns: Tensor | slice, gradients: Tensor) -> None:
+        """Adds gradients [part, columns] to the layer's vectors [part, width] of this part."""
+        if layer not in self._current:
+            self._current[layer] = gradients.new_zeros(gradients.shape[0], width)
+        self._current[layer][:, columns] += gradients
+
+    def joined(self, layer: Layer, width: int, like: Tensor) -> Tensor:
+        """The layer's vectors of all parts [n, width]; zeros where no gradient arrived."""
+        parts = zip(self._parts[layer], self._sizes, strict=True)
+        return torch.cat([like.new_zeros(size, width) if part is None else part for part, size in parts])
+
+
+class SampledCollector(Collector):
+    """Sampled per-sample gradients [n, s] of each layer; statistics instead, at once, where `fuse` allows it.
+
+    Args:
+        layers: The model's layers.
+        entries: The sampled entries of each layer, on the model's device.
+        fuse: Whether the whole batch comes in one part and its `native.STATISTICS` are all that is wanted.
+    """
+
+    def __init__(self, layers: Layers, entries: Mapping[Layer, Tensor], *, fuse: bool) -> None:
+        super().__init__(layers)
+        self.entries, self.fuse = entries, fuse
+        self.statistics: dict[Layer, Tensor] = {}
+
+    def begin(self, capture: Capture) -> None:
+        super().begin(capture)
+        self.statistics = {}
+
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        entries = self.entries[layer]
+        if entries.numel() == 0:
+            return
+        alone = self.alone(layer, use)
+        if alone and self.fuse:
+            self.statistics[layer] = use.rule.statistics(use.call, grad, entries)
+        elif alone:
+            self.add(layer, entries.numel(), slice(None), use.rule.sampled(use.call, grad, entries))
+        else:
+            columns, numbers = self._columns(layer, use)
+            self.add(layer, entries.numel(), columns, use.rule.sampled(use.call, grad, numbers))
+
+    def _columns(self, layer: Layer, use: Use) -> tuple[Tensor, Tensor]:
+        """Which of the layer's entries belong to the use's parameters, and their numbers in the rule's order."""
+        entries = self.entries[layer]
+        columns, numbers = [], []
+        bases = ((use.call.weight, 0), (use.call.bias, use.rule.weight_size(use.call)))
+        for parameter, base in bases:
+            slot = self.layers.slot(parameter)
+            if slot and slot.layer is layer and slot not in self._capture.uncovered:
+                inside = (entries >= slot.offset) & (entries < slot.offset + slot.size)
+                columns.append(inside.nonzero().flatten())
+                numbers.append(entries[inside] - slot.offset + base)
+        empty = entries.new_zeros(0)
+        return torch.cat([empty, *columns]), torch.cat([empty, *numbers])
+
+
+class FullCollector(Collector):
+    """Gram matrices [n, n] of all parameters of each layer, or their vectors [n, p] where a layer needs several parts.
+
+    Args:
+        layers: The model's layers.
+        whole: Whether the whole batch comes in one part.
+        wanted: The layers of this round; the others are left out.
+    """
+
+    def __init__(self, layers: Layers, *, whole: bool, wanted: set[Layer]) -> None:
+        super().__init__(layers)
+        self.whole, self.wanted = whole, wanted
+        self.matrices: dict[Layer, Tensor] = {}
+
+    def begin(self, capture: Capture) -> None:
+        super().begin(capture)
+        self.matrices = {}
+
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        if layer not in self.wanted:
+            return
+        if self.whole and self.alone(layer, use):
+            self.matrices[layer] = use.rule.gram(use.call, grad)
+            return
+        parts = zip((use.call.weight, use.call.bias), use.rule.per_sample(use.call, grad), strict=True)
+        for parameter, gradients in parts:
+            slot = self.layers.slot(parameter)
+            if slot and gradients is not None and slot.layer is layer and slot not in self._capture.uncovered:
+                self.add(layer, layer.size, slice(slot.offset, slot.offset + slot.size), gradients)
+
+    def matrix(self, layer: Layer, like: Tensor) -> Tensor:
+        """The layer's Gram matrix once all parts are in."""
+        if layer in self.matrices:
+            return self.matrices[layer]
+        vectors = self.joined(layer, layer.size, like)
+        for slot in layer.slots:
+            if slot in self.uncovered:  # in some part, so that what the others gave is not all
+                vectors[:, slot.offset : slot.offset + slot.size] = 0
+        return native.gram_matrix(vectors)

@@ -1,0 +1,72 @@
+"""The layers of a model: modules that own parameters, and where each parameter lies in its layer's gradient vector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+
+@dataclass(eq=False)
+class Slot:
+    """One parameter of a layer: entries offset .. offset + size - 1 of the layer's gradient vector."""
+
+    name: str
+    parameter: nn.Parameter
+    layer: Layer
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return self.parameter.numel()
+
+
+@dataclass(eq=False)
+class Layer:
+    """A module's own parameters, in the order of their registration, flattened one after the other.
+
+    `name` is the module's path (the model's class for parameters of the model itself), `kind` the module's class.
+    """
+
+    name: str
+    kind: str
+    slots: list[Slot] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """p: entries of the layer's gradient vector."""
+        return sum(slot.size for slot in self.slots)
+
+
+@dataclass(frozen=True)
+class Layers:
+    """All layers with trainable parameters, the slot of each parameter by identity, and the frozen ones' names."""
+
+    layers: list[Layer]
+    slots: dict[int, Slot]
+    frozen: list[str]
+
+    def slot(self, value: object) -> Slot | None:
+        """The slot of a parameter of the model; None for anything else."""
+        return self.slots.get(id(value)) if isinstance(value, Tensor) else None
+
+
+def layers_of(model: nn.Module) -> Layers:
+    """Lists the layers of a model; a parameter that several modules share belongs to the first."""
+    found = Layers([], {}, [])
+    for path, module in model.named_modules():
+        layer = Layer(path or type(model).__name__, type(module).__name__)
+        for leaf, parameter in module.named_parameters(recurse=False):
+            name = f"{path}.{leaf}" if path else leaf
+            if id(parameter) in found.slots or name in found.frozen:
+                continue
+            if not parameter.requires_grad or parameter.numel() == 0:
+                found.frozen.append(name)
+                continue
+            slot = Slot(name, parameter, layer, layer.size)
+            layer.slots.append(slot)
+            found.slots[id(parameter)] = slot
+        if layer.slots:
+            found.layers.append(layer)
+    return found

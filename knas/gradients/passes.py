@@ -1,0 +1,390 @@
+"""Runs the passes that gradients take: in micro-batches that fit the memory, repeated where an input was overwritten."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from knas.errors import KnasError, UsageError
+from knas.gradients.batch import Batch
+from knas.gradients.batch_norm import BatchNormStatistics, Moments
+from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
+from knas.gradients.collect import Collector, FullCollector, SampledCollector
+from knas.gradients.functional import functional_gradients, one_line
+from knas.gradients.layers import Layer, Layers, Slot, layers_of
+from knas.gradients.memory import activation_budget, is_out_of_memory
+from knas.gradients.objective import total_objective
+from knas.gradients.sampling import Sampler
+from knas.gradients.undisturbed import undisturbed
+
+Result = TypeVar("Result")
+
+
+class Skipped(NamedTuple):
+    """A parameter whose gradient is not in the result, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How gradients are taken.
+
+    `parts` fixes the parts of the batch (mini-batches that are units of their own); else `micro_batch` is their size,
+    and None takes the whole batch, or less where that does not fit the memory.
+    """
+
+    of: str = "output"
+    batch_norm: str = "calibrated"
+    seed: int = 0
+    micro_batch: int | None = None
+    parts: tuple[int, ...] | None = None
+
+
+@dataclass
+class Gradients:
+    """Per-sample gradients of a model: what each layer's were asked for, and what is left out."""
+
+    model: nn.Module
+    batch: Batch
+    settings: Settings
+    layers: Layers = field(init=False)
+    skipped: dict[str, str] = field(init=False)
+    _moments: list[Moments] | None = field(init=False, default=None)
+    _samples_first: list[bool] | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self.layers = layers_of(self.model)
+        if not self.layers.layers:
+            raise UsageError(
+                "model: no trainable parameters; give one whose parameters have requires_grad=True"
+            )
+        self.skipped = dict.fromkeys(self.layers.frozen, "frozen: requires_grad is False, or no elements")
+
+    @property
+    def like(self) -> Tensor:
+        """An empty tensor of the type and device of the gradients."""
+        first = self.layers.layers[0].slots[0].parameter
+        return first.new_empty(0, dtype=torch.float64 if first.dtype == torch.float64 else torch.float32)
+
+    # What is asked for -------------------------------------------------------------------------------------------
+
+    def statistics(self, sampler: Sampler) -> dict[Layer, Tensor]:
+        """`native.STATISTICS` [4] of the sampled gradients of each layer, on the model's device."""
+        from knas import native
+
+        collector = self._sampled(sampler, fuse=self.settings.parts is None)
+        found = dict(collector.statistics)
+        for layer, rows in self._vectors(collector).items():
+            found[layer] = native.gram_statistics(rows)[: len(native.STATISTICS)]
+        return {layer: found[layer] for layer in self.layers.layers if layer in found}
+
+    def vectors(self, sampler: Sampler) -> dict[Layer, Tensor]:
+        """Sampled per-sample gradients [n, s] of each layer; means over the parts [parts, s] where those are fixed."""
+        return self._vectors(self._sampled(sampler, fuse=False))
+
+    def matrices(self) -> dict[Layer, Tensor]:
+        """Gram matrix [n, n] of all parameters of each layer, in float64."""
+        with undisturbed(self.model, self.settings.seed, frozen=True):
+            collectors = self._in_micro_batches(self._full_rounds)
+            extra = self._uncovered(collectors)
+        found = {}
+        for collector in collectors:
+            self._note_skipped(collector, extra)
+            for layer in self.layers.layers:
+                if layer in collector.wanted and self._kept(layer):
+                    found[layer] = self._full_matrix(collector, layer, extra)
+        return {layer: found[layer] for layer in self.layers.layers if layer in found}
+
+    def mean_gradients(self) -> dict[Slot, Tensor]:
+        """(1/n) sum_i g_i of each parameter by one ordinary backward pass; parameters without a gradient left out."""
+        with undisturbed(self.model, self.settings.seed, frozen=False):
+            sums = self._in_micro_batches(self._mean_round)
+        if not sums:
+            raise no_gradient_path()
+        return sums
+
+    # Rounds over the parts of the batch --------------------------------------------------------------------------
+
+    def _sampled(self, sampler: Sampler, *, fuse: bool) -> SampledCollector:
+        self._entries = entries = {layer: sampler(layer) for layer in self.layers.layers}
+        moved = torch.cat(list(entries.values())).to(
+            self.like.device
+        )  # one copy to the device for all layers
+        parts = moved.split([part.numel() for part in entries.values()])
+        on_device = dict(zip(entries, parts, strict=True))
+
+        def run(sizes: Sequence[int]) -> SampledCollector:
+            collector = SampledCollector(self.layers, on_device, fuse=fuse and len(sizes) == 1)
+            self._round(sizes, collector)
+            return collector
+
+        with undisturbed(self.model, self.settings.seed, frozen=True):
+            collector = self._in_micro_batches(run)
+            self._extra = self._uncovered([collector])
+        self._note_skipped(collector, self._extra)
+        return collector
+
+    def _vectors(self, collector: SampledCollector) -> dict[Layer, Tensor]:
+        found = {}
+        for layer in self.layers.layers:
+            if layer in collector.statistics or not self._kept(layer):
+                continue
+            entries = collector.entries[layer]
+            rows = collector.joined(layer, entries.numel(), self.like)
+            keep = torch.ones_like(entries, dtype=torch.bool)
+            for slot in layer.slots:
+                inside = (entries >= slot.offset) & (entries < slot.offset + slot.size)
+                if slot in self._extra:
+                    rows[:, inside] = self._extra[slot][:, entries[inside] - slot.offset].to(rows)
+                elif slot.name in self.skipped:
+                    keep &= ~inside
+            found[layer] = self._unit_means(rows[:, keep])
+        return found
+
+    def _unit_means(self, rows: Tensor) -> Tensor:
+        if self.settings.parts is None:
+            return rows
+        return torch.stack([part.mean(0) for part in rows.split(list(self.settings.parts))])
+
+    def _full_rounds(self, sizes: Sequence[int]) -> list[FullCollector]:
+        rounds = [set(self.layers.layers)] if len(sizes) == 1 else self._layer_groups()
+        collectors = []
+        for wanted in rounds:
+            collectors.append(FullCollector(self.layers, whole=len(sizes) == 1, wanted=wanted))
+            self._round(sizes, collectors[-1])
+        return collectors
+
+    def _layer_groups(self) -> list[set[Layer]]:
+        """Layers whose vectors [n, p] fit the memory together, one group for each round over the batch."""
+        limit = activation_budget(self.like.device) / 4
+        groups: list[set[Layer]] = [set()]
+        filled = 0.0
+        for layer in self.layers.layers:
+            size = self.batch.n * layer.size * self.like.element_size()
+            if filled and filled + size > limit:
+                groups.append(set())
+                filled = 0.0
+            groups[-1].add(layer)
+            filled += size
+        return groups
+
+    def _full_matrix(self, collector: FullCollector, layer: Layer, extra: dict[Slot, Tensor]) -> Tensor:
+        from knas import native
+
+        matrix = collector.matrix(layer, self.like)  # columns of uncovered parameters are zero in it
+        for slot in layer.slots:
+            if slot in extra:
+                matrix = matrix + native.gram_matrix(extra[slot])
+        return matrix
+
+    def _mean_round(self, sizes: Sequence[int]) -> dict[Slot, Tensor]:
+        slots = list(self.layers.slots.values())
+        sums: dict[Slot, Tensor] = {}
+        start = 0
+        for size in sizes:
+            part = self.batch.part(start, start + size)
+            start += size
+            with self._statistics(whole=self._whole(sizes)):
+                outputs = part.call(self.model)
+            objective = total_objective(outputs, part.targets, self.settings.of, part.n)
+            if not objective.requires_grad:
+                raise no_gradient_path()
+            weight = 1 / self.batch.n if self.settings.parts is None else 1 / (part.n * len(sizes))
+            gradients = _trained_gradients(objective, slots)
+            for slot, gradient in zip(slots, gradients, strict=True):
+                if gradient is not None:
+                    scaled = gradient.detach().to(self.like.dtype) * weight
+                    sums[slot] = sums[slot] + scaled if slot in sums else scaled
+        return sums
+
+    def _round(self, sizes: Sequence[int], collector: Collector) -> None:
+        start = 0
+        for size in sizes:
+            self._part(self.batch.part(start, start + size), collector, whole=self._whole(sizes))
+            start += size
+        if not collector.reached and not collector.uncovered:
+            raise no_gradient_path()
+
+    def _part(self, part: Batch, collector: Collector, *, whole: bool) -> None:
+        copied: frozenset[int] = frozenset()
+        budget = activation_budget(self.like.device) if self.settings.parts is None else None
+        while True:
+            capture = Capture(self.layers, part.n, collector.receive, copied, budget, self._samples_first)
+            statistics = self._statistics(whole=whole)
+            torch.manual_seed(self.settings.seed)  # a repeated part draws the same random numbers
+            try:
+                with capture, statistics:
+                    outputs = part.call(self.model)
+            except AmbiguousSamples:
+                self._samples_first = self._find_samples(collector)
+                continue
+            if whole and self.settings.batch_norm == "calibrated":
+                self._moments = statistics.moments
+            if overwritten := capture.overwritten():
+                copied |= overwritten
+                continue
+            objective = total_objective(outputs, part.targets, self.settings.of, part.n)
+            collector.begin(capture)
+            if objective.requires_grad:
+                torch.autograd.grad(objective, capture.anchor, allow_unused=True)
+            return collector.end()
+
+    def _find_samples(self, collector: Collector) -> list[bool]:
+        """For each call of a layer, whether its first axis changes with the number of samples."""
+        few = self.batch.part(0, 1 if self.batch.n == 2 else 2)
+        probe = Capture(self.layers, few.n, collector.receive)
+        with torch.no_grad(), probe, BatchNormStatistics("initial"):
+            few.call(self.model)
+        return [size == few.n for size in probe.first_axes]
+
+    def _whole(self, sizes: Sequence[int]) -> bool:
+        """Whether each part has BatchNorm statistics of its own: the only part, and mini-batches that are units."""
+        return len(sizes) == 1 or self.settings.parts is not None
+
+    def _statistics(self, *, whole: bool) -> BatchNormStatistics:
+        policy = self.settings.batch_norm
+        if policy != "calibrated" or whole:
+            return BatchNormStatistics(policy)
+        if self._moments is None:
+            self._moments = self._calibrate() if self._has_batch_norm() else []
+        return BatchNormStatistics(policy, self._moments)
+
+    def _calibrate(self) -> list[Moments]:
+        """Statistics of the whole batch, by a forward pass that keeps no activations."""
+        statistics = BatchNormStatistics("calibrated")
+        try:
+            with torch.no_grad(), statistics:
+                self.batch.call(self.model)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise KnasError(
+                f"batch_norm: 'calibrated' takes one forward pass of all {self.batch.n} samples, which do not fit the "
+                "memory; use fewer samples, or batch_norm='initial'"
+            ) from error
+        return statistics.moments
+
+    def _has_batch_norm(self) -> bool:
+        probe = BatchNormStatistics("initial")
+        with torch.no_grad(), probe:
+            self.batch.part(0, 1).call(self.model)
+        return probe.calls > 0
+
+    def _in_micro_batches(self, run: Callable[[Sequence[int]], Result]) -> Result:
+        """Runs over parts of the batch that fit the memory, halving them until they do."""
+        n, size = self.batch.n, self.settings.micro_batch or self.batch.n
+        if self.settings.parts is not None:
+            return run(self.settings.parts)
+        while True:
+            sizes = [min(size, n - start) for start in range(0, n, size)]
+            if len(sizes) > 1:
+                self._refuse_coupled_parts()
+            try:
+                return run(sizes)
+            except OverBudget:
+                pass
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if size > 1:
+                    warnings.warn(
+                        f"out of memory with {size} samples at once; going on with {(size + 1) // 2}",
+                        stacklevel=2,
+                    )
+            if size == 1:
+                raise KnasError(
+                    "model: a single sample does not fit the memory; use a smaller model or input"
+                )
+            size = (size + 1) // 2
+
+    def _refuse_coupled_parts(self) -> None:
+        if self._coupled():
+            raise UsageError(
+                "batch_norm: 'batch' couples all samples, so they cannot be taken in parts; "
+                "use batch_norm='calibrated', or inputs that fit the memory at once"
+            )
+
+    # Parameters that no rule covers ------------------------------------------------------------------------------
+
+    def _uncovered(self, collectors: Sequence[Collector]) -> dict[Slot, Tensor]:
+        """Gradients of uncovered parameters by `torch.func`; what it cannot do is noted in `skipped`."""
+        reasons = {slot: reason for collector in collectors for slot, reason in collector.uncovered.items()}
+        if not reasons:
+            return {}
+        failure = "samples are coupled by the statistics of the batch" if self._coupled() else ""
+        if not failure:
+            try:
+                return self._functional(list(reasons))
+            except Exception as error:  # whatever a model's own code may raise under vmap
+                failure = one_line(error)
+        self.skipped.update(
+            {slot.name: f"{reason}; torch.func: {failure}" for slot, reason in reasons.items()}
+        )
+        return {}
+
+    def _coupled(self) -> bool:
+        """Whether samples depend on each other through BatchNorm statistics."""
+        coupling = self.settings.batch_norm == "batch" or self.settings.parts is not None
+        return coupling and self._has_batch_norm()
+
+    def _functional(self, slots: list[Slot]) -> dict[Slot, Tensor]:
+        settings = self.settings
+        size = self.settings.micro_batch or self.batch.n
+        moments = self._moments if self._moments is not None else []
+        return functional_gradients(
+            self.model,
+            self.batch,
+            slots,
+            of=settings.of,
+            batch_norm=settings.batch_norm,
+            moments=moments,
+            chunk=size,
+        )
+
+    def _note_skipped(self, collector: Collector, extra: dict[Slot, Tensor]) -> None:
+        for slot in collector.switched_off:
+            if slot.layer not in collector.reached and slot not in extra:
+                self.skipped[slot.name] = (
+                    "used only with gradients switched off (no_grad, or reentrant checkpointing)"
+                )
+
+    def _kept(self, layer: Layer) -> bool:
+        return any(slot.name not in self.skipped for slot in layer.slots)
+
+    def sampled_entries(self, layer: Layer) -> int:
+        """Number of a layer's entries that the last sampling looked at, without skipped parameters."""
+        entries = self._entries[layer]
+        skipped = [slot for slot in layer.slots if slot.name in self.skipped]
+        inside = [(entries >= slot.offset) & (entries < slot.offset + slot.size) for slot in skipped]
+        return entries.numel() - sum(int(mask.sum()) for mask in inside)
+
+    def parameters_of(self, layer: Layer) -> int:
+        """Number of a layer's parameters whose gradients are in the result."""
+        return sum(slot.size for slot in layer.slots if slot.name not in self.skipped)
+
+
+def _trained_gradients(objective: Tensor, slots: Sequence[Slot]) -> tuple[Tensor | None, ...]:
+    try:
+        return torch.autograd.grad(objective, [slot.parameter for slot in slots], allow_unused=True)
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        raise UsageError(
+            "model: an in-place operation overwrites what an ordinary backward pass needs; "
+            "make it out of place, or use estimator='sampled'"
+        ) from error
+
+
+def no_gradient_path() -> UsageError:
+    """The error of a model whose objective does not depend on any parameter."""
+    return UsageError(
+        "model: no gradient path from its output to any parameter; check that forward() uses the parameters "
+        "and does not detach them"
+    )

@@ -1,0 +1,81 @@
+"""What a per-sample gradient rule answers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from knas import native
+
+
+@dataclass
+class Call:
+    """One call of a layer's function: its input, its parameters, and what else the rule needs."""
+
+    input: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    geometry: tuple[Any, ...] = ()
+    extra: list[Tensor] = field(default_factory=list)
+
+
+class Rule(ABC):
+    """Per-sample gradients of one kind of layer from its input and the gradient of its output.
+
+    Entries are numbered through the weight and then the bias: `entries` >= `weight_size(call)` lie in the bias.
+    """
+
+    @abstractmethod
+    def functions(self) -> tuple[Callable[..., Any], ...]:
+        """The torch functions that the rule covers."""
+
+    @abstractmethod
+    def bind(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Call:
+        """Reads a call's arguments."""
+
+    def run(
+        self, func: Callable[..., Any], call: Call, args: Sequence[Any], kwargs: Mapping[str, Any] | None
+    ) -> Tensor:
+        """Calls the function; a rule that needs something of the computation keeps it in `call.extra`."""
+        return func(*args, **(kwargs or {}))  # type: ignore[no-any-return]
+
+    def unusable(self, call: Call, n: int) -> str | None:
+        """Why the call's samples cannot be told apart; None when the first axis of the input may hold them."""
+        shape = list(call.input.shape)
+        if not shape or shape[0] != n:
+            return f"its input {shape} does not have the {n} samples along its first axis"
+        return None
+
+    def ambiguous(self, call: Call, n: int) -> bool:
+        """Whether the second axis may as well be the samples' (sequence-first models)."""
+        shape = call.input.shape
+        return self.sequence_axes and len(shape) > self.least_axes and shape[1] == n > 1
+
+    sequence_axes = False
+    least_axes = 2
+
+    @abstractmethod
+    def weight_size(self, call: Call) -> int:
+        """Number of entries before the bias."""
+
+    @abstractmethod
+    def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
+        """Sampled per-sample gradients [n, s]."""
+
+    @abstractmethod
+    def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """All per-sample gradients [n, weight size] and [n, bias size]; None for a parameter that the call lacks."""
+
+    def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
+        """`knas.native.STATISTICS` of the sampled gradients."""
+        return native.gram_statistics(self.sampled(call, grad, entries))[: len(native.STATISTICS)]
+
+    def gram(self, call: Call, grad: Tensor) -> Tensor:
+        """Gram matrix [n, n] of all per-sample gradients of the call."""
+        parts = [part for part in self.per_sample(call, grad) if part is not None]
+        return torch.stack([native.gram_matrix(part) for part in parts]).sum(0)

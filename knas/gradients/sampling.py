@@ -1,0 +1,72 @@
+"""Which entries of a layer's gradient vector are looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from knas.gradients.layers import Layer, Slot
+
+#: Entries of a layer, as a sorted int64 tensor [s].
+Sampler = Callable[[Layer], Tensor]
+
+
+def random_entries(sample: int, seed: int) -> Sampler:
+    """Draws `sample` entries of each layer (all of them where it has fewer), each with the same probability.
+
+    They come in blocks: few output channels x few input channels x all taps, since an entry's cost is the reading of
+    its two planes. The blocks' channels are drawn anew for every layer, in the order in which layers are asked for.
+    """
+    generator = np.random.default_rng(seed)
+
+    def draw(layer: Layer) -> Tensor:
+        if sample >= layer.size:
+            return torch.arange(layer.size)
+        sizes = [slot.size for slot in layer.slots]
+        counts = generator.multivariate_hypergeometric(sizes, sample, method="marginals")
+        parts = [
+            slot.offset + _block(slot, int(k), generator) for slot, k in zip(layer.slots, counts, strict=True)
+        ]
+        return torch.from_numpy(np.sort(np.concatenate(parts)))
+
+    return draw
+
+
+def _block(slot: Slot, count: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    shape = slot.parameter.shape
+    if len(shape) < 2 or count == 0:
+        return generator.choice(slot.size, count, replace=False).astype(np.int64)
+    rows, columns, taps = shape[0], shape[1], math.prod(shape[2:])
+    height = min(rows, math.ceil(math.sqrt(count / taps)))
+    width = min(columns, math.ceil(count / (height * taps)))
+    height = min(rows, math.ceil(count / (width * taps)))
+    o = generator.choice(rows, height, replace=False)
+    c = generator.choice(columns, width, replace=False)
+    block = (o[:, None, None] * columns + c[None, :, None]) * taps + np.arange(taps)
+    return generator.choice(block.reshape(-1), count, replace=False).astype(np.int64)
+
+
+def all_entries(layer: Layer) -> Tensor:
+    """Every entry of a layer."""
+    return torch.arange(layer.size)
+
+
+def leading_entries(layers: list[Layer], tensors: int = 11, least: int = 50, count: int = 50) -> Sampler:
+    """The entries that the paper's released code reads: the first `count` coordinates of the first `tensors` parameter
+    tensors that have at least `least` elements; none of the other layers.
+    """
+    slots = [slot for layer in layers for slot in layer.slots if slot.size >= least][:tensors]
+    chosen = {slot.name for slot in slots}
+
+    def entries(layer: Layer) -> Tensor:
+        parts = [
+            torch.arange(slot.offset, slot.offset + count) for slot in layer.slots if slot.name in chosen
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
+
+    return entries

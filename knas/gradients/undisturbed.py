@@ -1,0 +1,56 @@
+"""Leaves the caller's model as it was: mode, weights, buffers, requires_grad and random state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def undisturbed(model: nn.Module, seed: int, *, frozen: bool) -> Iterator[None]:
+    """Runs its block with the model in evaluation mode, gradients on, and the random state seeded with `seed`.
+
+    Args:
+        model: Whose mode, buffers and requires_grad flags are put back afterwards, also after an exception.
+        seed: What random numbers that the model draws in its forward pass come from.
+        frozen: Whether no parameter asks for a gradient within the block.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    devices = sorted({parameter.device.index or 0 for parameter, _ in wanted if parameter.is_cuda})
+    fast_attention = torch.backends.mha.get_fastpath_enabled()
+    # inference_mode(False) first: tensors made under it could not take part in a backward pass.
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices):
+        torch.manual_seed(seed)
+        torch.backends.mha.set_fastpath_enabled(
+            False
+        )  # one fused call, whose parameters no rule could tell apart
+        try:
+            for module, _ in modes:
+                module.training = False
+            if frozen:
+                for parameter, _ in wanted:
+                    parameter.requires_grad_(False)
+            yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast_attention)
+            _restore(modes, buffers, wanted)
+
+
+def _restore(
+    modes: list[tuple[nn.Module, bool]],
+    buffers: list[tuple[Tensor, int, Tensor]],
+    wanted: list[tuple[nn.Parameter, bool]],
+) -> None:
+    for module, training in modes:
+        module.training = training
+    for parameter, requires_grad in wanted:
+        parameter.requires_grad_(requires_grad)
+    with torch.no_grad():
+        for buffer, version, value in buffers:
+            if buffer._version != version:
+                buffer.copy_(value)

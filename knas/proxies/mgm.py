@@ -1,0 +1,189 @@
+"""MGM: the mean of the Gram matrix of per-sample gradients, the score of the KNAS paper (arXiv 2111.13293)."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from knas import native
+from knas.errors import NotFiniteError, UsageError
+from knas.gradients import (
+    POLICIES,
+    Batch,
+    Gradients,
+    Layer,
+    Settings,
+    Skipped,
+    all_entries,
+    leading_entries,
+    random_entries,
+)
+from knas.proxies.base import LayerScore, Proxy, Score
+
+ESTIMATORS = ("sampled", "full", "split", "released")
+OBJECTIVES = ("output", "loss")
+UNITS = ("sample", "batch")
+
+_MEAN, _SPLIT = native.STATISTICS.index("mean"), native.STATISTICS.index("split")
+
+
+@dataclass(frozen=True)
+class MGM(Proxy):
+    """The mean of the Gram matrix of gradients G[i, j] = <g_i, g_j>.
+
+    Estimators, with g_i the gradient of sample i, g^_i^m its sampled entries of layer m, M layers and n samples:
+
+    - "sampled" (Eq. 16): 1/(M n^2) sum_m sum_ij <g^_i^m, g^_j^m>. A layer that no gradient reaches counts as 0.
+    - "full" (Eq. 15): 1/n^2 sum_ij <g_i, g_j> = ||(1/n) sum_i g_i||^2, by one ordinary backward pass.
+    - "split" (section 5): each sampled parameter's n gradients are split into two vectors of n/2, and their dot
+      products averaged: 1/|W| sum_{w in W} sum_{k < n/2} g_k[w] g_{k + n/2}[w], over the samples W of all layers.
+    - "released": what the authors' code computes, which is not Eq. 16: gradients of the first 50 coordinates of the
+      first 11 parameter tensors with at least 50 elements, the series split in two halves, each half's mean
+      subtracted, and the products summed over all coordinates / 2500. Centered, its expectation is zero.
+
+    Args:
+        estimator: "sampled", "full", "split" or "released".
+        sample: Entries drawn per layer for "sampled" and "split" (the paper: 50); None takes all parameters, which
+            makes "sampled" equal to "full", without the average over layers.
+        of: What g is the gradient of: "output" (summed over its elements; Eq. 9) or "loss" (needs targets). Default
+            "output"; "loss" for "released".
+        batch_norm: "calibrated" (statistics of the batch, held constant), "batch" (gradients flow through them) or
+            "initial" (mean 0, variance 1). Default "calibrated"; "batch" for "released", as in its training mode.
+        unit: Whose gradient a vector is: a "sample"'s, or the mean over a mini-"batch"'s. Default "sample"; "batch"
+            for "released".
+        batches: Number of equal mini-batches that the n samples are cut into for unit="batch" (the released code: 50).
+        micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+    """
+
+    name: ClassVar[str] = "mgm"
+
+    estimator: str = "sampled"
+    sample: int | None = 50
+    of: str | None = None
+    batch_norm: str | None = None
+    unit: str | None = None
+    batches: int = 50
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the options and fills in the estimator's defaults."""
+        _one_of("estimator", self.estimator, ESTIMATORS)
+        released = self.estimator == "released"
+        for option, value in (
+            ("of", "loss" if released else "output"),
+            ("batch_norm", "batch" if released else "calibrated"),
+            ("unit", "batch" if released else "sample"),
+        ):
+            if getattr(self, option) is None:
+                object.__setattr__(self, option, value)
+        _one_of("of", self.of, OBJECTIVES)
+        _one_of("batch_norm", self.batch_norm, POLICIES)
+        _one_of("unit", self.unit, UNITS)
+        _positive("batches", self.batches, 2)
+        for option in ("sample", "micro_batch"):
+            if getattr(self, option) is not None:
+                _positive(option, getattr(self, option), 1)
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether gradients of the loss are asked for."""
+        return self.of == "loss"
+
+    def score(self, model: nn.Module, batch: Batch, *, seed: int = 0) -> Score:
+        """Scores a network; see the class for the formulas."""
+        started = time.perf_counter()
+        if self.needs_targets and batch.targets is None:
+            raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
+        refuse_non_finite_weights(model)
+        gradients = Gradients(model, batch, self._settings(batch.n, seed))
+        values, value = self._values(gradients, seed)
+        layers = tuple(
+            LayerScore(layer.name, layer.kind, gradients.parameters_of(layer), share)
+            for layer, share in values.items()
+        )
+        if not math.isfinite(value):
+            raise non_finite_gradients(layers)
+        skipped = tuple(Skipped(*item) for item in gradients.skipped.items())
+        return Score(value, self.name, layers, skipped, time.perf_counter() - started)
+
+    def _settings(self, n: int, seed: int) -> Settings:
+        assert self.of and self.batch_norm
+        parts = None
+        if self.unit == "batch":
+            if n < self.batches:
+                raise UsageError(
+                    f"inputs: unit='batch' cuts them into batches = {self.batches} mini-batches, "
+                    f"got only {n} samples; pass more of them, or fewer batches"
+                )
+            parts = tuple(n // self.batches + (k < n % self.batches) for k in range(self.batches))
+        return Settings(self.of, self.batch_norm, seed, self.micro_batch, parts)
+
+    def _values(self, gradients: Gradients, seed: int) -> tuple[dict[Layer, float], float]:
+        """Each layer's share, and the score."""
+        if self.estimator == "full" or (self.estimator == "sampled" and self.sample is None):
+            shares = _full(gradients)
+            return shares, math.fsum(shares.values())
+        if self.estimator == "released":
+            shares = _released(gradients)
+            return shares, math.fsum(shares.values())
+        sampler = all_entries if self.sample is None else random_entries(self.sample, seed)
+        found = gradients.statistics(sampler)
+        numbers = torch.stack(list(found.values())).cpu().tolist()  # the one copy from the device
+        if self.estimator == "sampled":
+            shares = {layer: row[_MEAN] for layer, row in zip(found, numbers, strict=True)}
+            return shares, math.fsum(shares.values()) / len(shares)
+        counts = {layer: gradients.sampled_entries(layer) for layer in found}
+        shares = {
+            layer: row[_SPLIT] / max(counts[layer], 1) for layer, row in zip(found, numbers, strict=True)
+        }
+        return shares, math.fsum(row[_SPLIT] for row in numbers) / max(sum(counts.values()), 1)
+
+
+def _full(gradients: Gradients) -> dict[Layer, float]:
+    mean = gradients.mean_gradients()
+    squares = {slot: gradient.double().square().sum() for slot, gradient in mean.items()}
+    numbers = dict(zip(squares, torch.stack(list(squares.values())).tolist(), strict=True))
+    layers = gradients.layers.layers
+    return {layer: math.fsum(numbers.get(slot, 0.0) for slot in layer.slots) for layer in layers}
+
+
+def _released(gradients: Gradients) -> dict[Layer, float]:
+    vectors = gradients.vectors(leading_entries(gradients.layers.layers))
+    products = {layer: _centered_product(rows.double()) for layer, rows in vectors.items() if rows.shape[1]}
+    if not products:
+        raise UsageError("model: estimator='released' needs a parameter tensor of at least 50 elements")
+    return dict(zip(products, (torch.stack(list(products.values())) / 2500).tolist(), strict=True))
+
+
+def _centered_product(rows: Tensor) -> Tensor:
+    half = rows.shape[0] // 2
+    first, second = rows[:half], rows[half : 2 * half]
+    return ((first - first.mean(0)) * (second - second.mean(0))).sum()
+
+
+def refuse_non_finite_weights(model: nn.Module) -> None:
+    """Raises NotFiniteError naming the first parameter or buffer that holds NaN or Inf."""
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise NotFiniteError(f"model: NaN or Inf in {name}; initialize the network again")
+
+
+def non_finite_gradients(layers: tuple[LayerScore, ...]) -> NotFiniteError:
+    """The error of gradients that overflow, naming the first layer where they do."""
+    first = next((layer.name for layer in layers if not math.isfinite(layer.value)), "the sum over layers")
+    return NotFiniteError(f"gradients: NaN or Inf in {first}; the network or its initialization is unstable")
+
+
+def _one_of(option: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise UsageError(f"{option}: one of {', '.join(allowed)} expected, got {value!r}")
+
+
+def _positive(option: str, value: object, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise UsageError(f"{option}: an integer of at least {least} expected, got {value!r}")

@@ -1,0 +1,183 @@
+"""Small networks that use their parameters in every way that the capture must handle."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Shared(nn.Module):
+    """One layer used twice in a forward pass, on inputs of different sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, bias=True), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.conv(F.relu(self.conv(self.stem(x)))).mean((2, 3)))
+
+
+class Unused(nn.Module):
+    """A module that runs but whose output goes nowhere, and one that never runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.lost, self.never = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.Linear(2, 2)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        self.lost(x)
+        return self.head(x.mean((2, 3)))
+
+
+class Overwritten(nn.Module):
+    """In-place operations that change an input after the layer has read it; without `in_place`, the same function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.in_place = True
+        self.first, self.second, self.third = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.in_place:
+            x = self.first(x)
+            return self.head(F.relu(self.second(x) + self.third(x * 2 - 0.5)).mean((2, 3)))
+        x = self.first(x)
+        y = self.second(x)
+        x.mul_(2).sub_(0.5)
+        z = self.third(x)
+        x.zero_()
+        return self.head(F.relu(y + z, inplace=True).mean((2, 3)))
+
+
+class Functional(nn.Module):
+    """Parameters without modules: a functional convolution, a tied weight, and one that no rule covers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3, 3, 3))
+        self.square = nn.Parameter(torch.randn(4, 4))
+        self.scale = nn.Parameter(torch.randn(4))
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(x, self.weight, padding="same").mean((2, 3))
+        x = torch.tanh(F.linear(x, self.square)) * self.scale
+        return self.head(F.linear(x, self.square))
+
+
+class Text(nn.Module):
+    """Embeddings, layer norms and attention by hand, with a padding mask; the output layer shares the embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.norm = nn.Embedding(11, 6, padding_idx=0), nn.LayerNorm(6)
+        self.query, self.value = nn.Linear(6, 6), nn.Linear(6, 6, bias=False)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        x = self.norm(self.embed(input_ids))
+        weights = self.query(x) @ x.transpose(1, 2) + (attention_mask[:, None, :] - 1) * 1e4
+        x = weights.softmax(2) @ self.value(x)
+        return {"hidden": x, "logits": F.linear(x[:, 0], self.embed.weight)}
+
+
+class Attention(nn.Module):
+    """PyTorch's own attention, whose packed projection goes through torch.func."""
+
+    def __init__(self, batch_first: bool = True) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=batch_first)
+        self.axis, self.head = int(batch_first), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x if self.axis else x.transpose(0, 1)
+        return self.head(self.layer(x).mean(self.axis))
+
+
+class TwoInputs(nn.Module):
+    """Two inputs and a tuple of outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 3), nn.Linear(2, 3)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return self.a(x) * self.b(y), x
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, and its inputs for n samples."""
+
+    make: Callable[[], nn.Module]
+    inputs: Callable[[int], object]
+
+
+def images(*shape: int) -> Callable[[int], Tensor]:
+    return lambda n: torch.randn(n, *shape)
+
+
+def tokens(n: int) -> dict[str, Tensor]:
+    ids = torch.randint(1, 11, (n, 5))
+    mask = torch.ones(n, 5)
+    mask[::2, 3:] = 0
+    return {"input_ids": ids * mask.long(), "attention_mask": mask}
+
+
+def block(*layers: nn.Module, features: int) -> Callable[[], nn.Module]:
+    return lambda: copy.deepcopy(nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, 3)))
+
+
+CASES = {
+    "linear": Case(lambda: nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3, bias=False)), images(6)),
+    "positions": Case(lambda: nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)), images(7, 6)),
+    "conv1d": Case(block(nn.Conv1d(2, 4, 3, stride=2, dilation=2), nn.ReLU(), features=16), images(2, 12)),
+    "conv2d": Case(
+        block(
+            nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 2), groups=2),
+            nn.ReLU(),
+            nn.Conv2d(6, 2, 2, padding="same"),
+            features=80,
+        ),
+        images(4, 7, 8),
+    ),
+    "conv3d": Case(block(nn.Conv3d(2, 3, 2, bias=False), nn.Tanh(), features=54), images(2, 4, 4, 3)),
+    "circular": Case(
+        block(nn.Conv2d(2, 3, 3, padding=1, padding_mode="circular"), features=48), images(2, 4, 4)
+    ),
+    "batch norm": Case(
+        block(
+            nn.Conv2d(3, 4, 3),
+            nn.BatchNorm2d(4),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(4, 4, 3),
+            nn.BatchNorm2d(4),
+            features=16,
+        ),
+        images(3, 6, 6),
+    ),
+    "batch norm 1d": Case(block(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), features=6), images(4)),
+    "other norms": Case(
+        block(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.LayerNorm((4, 4)), features=64),
+        images(3, 6, 6),
+    ),
+    "shared": Case(Shared, images(3, 9, 9)),
+    "unused": Case(Unused, images(3, 6, 6)),
+    "overwritten": Case(Overwritten, images(3, 6, 6)),
+    "functional": Case(Functional, images(3, 6, 6)),
+    "text": Case(Text, tokens),
+    "attention": Case(Attention, images(5, 8)),
+    "as long as the batch": Case(Attention, images(6, 8)),
+    "sequence first, as long": Case(lambda: Attention(batch_first=False), images(6, 8)),
+    "sequence first": Case(lambda: Attention(batch_first=False), images(5, 8)),
+    "two inputs": Case(TwoInputs, lambda n: (torch.randn(n, 4), torch.randn(n, 2))),
+    "prelu": Case(block(nn.Linear(4, 6), nn.PReLU(6), nn.ConstantPad1d(1, 0.5), features=8), images(4)),
+    "transposed": Case(block(nn.ConvTranspose2d(2, 3, 2), nn.ReLU(), features=75), images(2, 4, 4)),
+}
