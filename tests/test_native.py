@@ -68,7 +68,7 @@ def tensors(case: Conv, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tens
 
 
 def assert_near(got: Tensor, want: Tensor, dtype: torch.dtype) -> None:
-    """Within the tolerance of `dtype`, relative to the largest entry: entries that cancel have no digits of their own."""
+    """Within the tolerance of `dtype`, relative to the largest entry: what cancels has no digits of its own."""
     assert got.shape == want.shape
     scale = want.abs().max().item() if want.numel() else 0.0
     assert (got.double() - want).abs().max().item() <= TOLERANCE[dtype] * scale if want.numel() else True
@@ -112,7 +112,7 @@ def test_conv_any_shape(case: Conv, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("n, positions", [(4, 1), (3, 7), (1, 5), (5, 2500)])
+@pytest.mark.parametrize(("n", "positions"), [(4, 1), (3, 7), (1, 5), (5, 2500)])
 def test_linear(n: int, positions: int, dtype: torch.dtype) -> None:
     input, grad = torch.randn(n, positions, 5).to(dtype), torch.randn(n, positions, 3).to(dtype)
     entries = torch.arange(5 * 3 + 3)
@@ -138,7 +138,7 @@ def test_affine(positions: int, statistics: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("n, p", [(1, 1), (2, 3), (5, 2049), (7, 1), (16, 50), (9, 5000)])
+@pytest.mark.parametrize(("n", "p"), [(1, 1), (2, 3), (5, 2049), (7, 1), (16, 50), (9, 5000)])
 def test_gram(n: int, p: int, dtype: torch.dtype) -> None:
     vectors = torch.randn(n, p).to(dtype)
     assert_near(native.gram_matrix(vectors), reference.gram_matrix(vectors.double()), dtype)
@@ -146,10 +146,12 @@ def test_gram(n: int, p: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize("n, positions", [(2, 1), (5, 9), (3, 2500)])
+@pytest.mark.parametrize(("n", "positions"), [(2, 1), (5, 9), (3, 2500)])
 def test_channel_moments(n: int, positions: int, dtype: torch.dtype) -> None:
     input = (torch.randn(n, 3, positions) + torch.tensor([0.0, 30.0, -300.0])[:, None]).to(dtype)
-    for got, want in zip(native.channel_moments(input), reference.channel_moments(input.double()), strict=True):
+    for got, want in zip(
+        native.channel_moments(input), reference.channel_moments(input.double()), strict=True
+    ):
         torch.testing.assert_close(got.double(), want, rtol=10 * TOLERANCE[dtype], atol=0)
 
 
@@ -168,7 +170,7 @@ def test_empty_vectors(shape: tuple[int, int]) -> None:
     assert torch.equal(native.gram_statistics(vectors), torch.zeros(5, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("n, positions, s", [(0, 4, 3), (3, 0, 2), (3, 4, 0)])
+@pytest.mark.parametrize(("n", "positions", "s"), [(0, 4, 3), (3, 0, 2), (3, 4, 0)])
 def test_empty_layers(n: int, positions: int, s: int) -> None:
     entries = torch.zeros(s, dtype=torch.int64)
     linear = torch.zeros(n, positions, 2), torch.zeros(n, positions, 3), entries
@@ -239,7 +241,7 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("change, message", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
 def test_bad_arguments(change, message: str) -> None:
     case = CONVOLUTIONS["3x3"]
     arguments = (*tensors(case, torch.float32), torch.arange(5), *case.geometry)

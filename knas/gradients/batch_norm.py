@@ -8,7 +8,7 @@ initial: mean 0 and variance 1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -50,19 +50,22 @@ class _FixedBatchNorm(torch.autograd.Function):
         return grad * scale.view(shape).to(grad.dtype), None, None, None, None, None
 
 
+_apply_fixed: Callable[..., Tensor] = _FixedBatchNorm.apply
+
+
 def fixed_batch_norm(
     input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
     """BatchNorm by constant statistics, visible to torch function modes; for frozen weight and bias."""
     tensors = (input, mean, variance, weight, bias)
     if has_torch_function(tensors):
-        return handle_torch_function(fixed_batch_norm, tensors, input, mean, variance, weight, bias, eps)  # type: ignore[no-any-return]
+        return handle_torch_function(fixed_batch_norm, tensors, input, mean, variance, weight, bias, eps)
     # Statistics of 16 bit inputs are held in float32, and PyTorch wants weight and bias like them.
     weight, bias = (None if tensor is None else tensor.to(mean.dtype) for tensor in (weight, bias))
     trainable = any(tensor is not None and tensor.requires_grad for tensor in (weight, bias))
     if trainable or torch._C._functorch.is_functorch_wrapped_tensor(input):
         return F.batch_norm(input, mean, variance, weight, bias, False, 0.0, eps)
-    return _FixedBatchNorm.apply(input, mean, variance, weight, bias, eps)  # type: ignore[no-any-return]
+    return _apply_fixed(input, mean, variance, weight, bias, eps)
 
 
 def moments_of(input: Tensor) -> Moments:

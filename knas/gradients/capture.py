@@ -1,8 +1,8 @@
 """Captures the input and output gradient of every layer in one forward and one backward pass.
 
-Functions are intercepted, not modules: whatever calls `conv2d`, `linear`, ... with a parameter of the model is a layer's
-use, in custom modules and functional code too, and nothing is left behind on the caller's model. With all parameters
-frozen the backward pass computes activation gradients only.
+Functions are intercepted, not modules: whatever calls `conv2d`, `linear`, ... with a parameter of the model is a
+layer's use, in custom modules and functional code too, and nothing is left behind on the caller's model. With all
+parameters frozen the backward pass computes activation gradients only.
 """
 
 from __future__ import annotations
@@ -53,8 +53,10 @@ Receiver = Callable[[Use, Tensor], None]
 
 
 class _Start(torch.autograd.Function):
-    """Makes a tensor depend on an anchor, so that the backward pass reaches it: no copy, and in-place operations may
-    follow, which a leaf that requires a gradient would forbid."""
+    """Makes a tensor depend on an anchor, so that the backward pass reaches it.
+
+    Nothing is copied, and in-place operations may follow, which a leaf that requires a gradient would forbid.
+    """
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, anchor: Tensor) -> Tensor:
@@ -64,6 +66,9 @@ class _Start(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
         return None, torch.zeros(())
+
+
+start: Callable[[Tensor, Tensor], Tensor] = _Start.apply
 
 
 class Capture(TorchFunctionMode):
@@ -150,7 +155,7 @@ class Capture(TorchFunctionMode):
         for layer in {slot.layer for slot in slots}:
             self.uses.setdefault(layer, []).append(use)
         if not output.requires_grad:
-            output = _Start.apply(output.clone() if output._is_view() else output, self.anchor)
+            output = start(output.clone() if output._is_view() else output, self.anchor)
         output.register_hook(lambda grad: self._receive(use, grad))
         return output
 
@@ -163,8 +168,10 @@ class Capture(TorchFunctionMode):
         use.release()
 
     def overwritten(self) -> frozenset[int]:
-        """Indices of the uses whose input the forward pass changed in place afterwards: it needs another round, in which
-        they get copies."""
+        """Indices of the uses whose input the forward pass changed in place afterwards.
+
+        The pass needs another round then, in which those uses get copies.
+        """
         return frozenset(use.index for uses in self.uses.values() for use in uses if use.overwritten)
 
     def _note_other_uses(
@@ -195,7 +202,7 @@ _NO_GRADIENT = {
     torch.Tensor.detach,
     torch.detach,
     torch.Tensor.data.__get__,  # type: ignore[attr-defined]
-    torch.Tensor.grad.__get__,  # type: ignore[attr-defined]
+    torch.Tensor.grad.__get__,  # type: ignore[union-attr]
     torch.zeros_like,
     torch.ones_like,
     torch.empty_like,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from knas import native
 from knas.gradients.capture import Capture, Use
@@ -82,10 +83,12 @@ class SampledCollector(Collector):
         self.entries, self.fuse = entries, fuse
         self.statistics: dict[Layer, Tensor] = {}
 
+    @override
     def begin(self, capture: Capture) -> None:
         super().begin(capture)
         self.statistics = {}
 
+    @override
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
         entries = self.entries[layer]
         if entries.numel() == 0:
@@ -128,10 +131,12 @@ class FullCollector(Collector):
         self.whole, self.wanted = whole, wanted
         self.matrices: dict[Layer, Tensor] = {}
 
+    @override
     def begin(self, capture: Capture) -> None:
         super().begin(capture)
         self.matrices = {}
 
+    @override
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
         if layer not in self.wanted:
             return

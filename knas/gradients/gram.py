@@ -54,7 +54,7 @@ class Gram:
     @cached_property
     def eigenvalues(self) -> Tensor:
         """Eigenvalues in ascending order, float64 [n]."""
-        return torch.linalg.eigvalsh(self.matrix)
+        return torch.linalg.eigvalsh(self.matrix)  # type: ignore[no-any-return]
 
     @property
     def min_eigenvalue(self) -> float:

@@ -68,7 +68,8 @@ def total_objective(outputs: object, targets: Tensor | None, of: str, n: int) ->
         return 0.5 * (output - targets.to(output)).square().sum()
     if output.dim() != 2 or targets.shape != (n,):
         raise UsageError(
-            f"targets: classes [{n}] and an output [{n}, classes] expected, got {list(targets.shape)} and {list(output.shape)}"
+            f"targets: classes [{n}] and an output [{n}, classes] expected, "
+            f"got {list(targets.shape)} and {list(output.shape)}"
         )
     if not torch._C._functorch.is_functorch_wrapped_tensor(
         targets

@@ -1,4 +1,4 @@
-"""Runs the passes that gradients take: in micro-batches that fit the memory, repeated where an input was overwritten."""
+"""Runs the passes that gradients take: in micro-batches that fit the memory, again where an input was overwritten."""
 
 from __future__ import annotations
 

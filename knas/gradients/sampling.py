@@ -57,8 +57,10 @@ def all_entries(layer: Layer) -> Tensor:
 
 
 def leading_entries(layers: list[Layer], tensors: int = 11, least: int = 50, count: int = 50) -> Sampler:
-    """The entries that the paper's released code reads: the first `count` coordinates of the first `tensors` parameter
-    tensors that have at least `least` elements; none of the other layers.
+    """The entries that the paper's released code reads.
+
+    They are the first `count` coordinates of the first `tensors` parameter tensors that have at least `least` elements,
+    and none of the other layers.
     """
     slots = [slot for layer in layers for slot in layer.slots if slot.size >= least][:tensors]
     chosen = {slot.name for slot in slots}

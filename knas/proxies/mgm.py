@@ -112,7 +112,8 @@ class MGM(Proxy):
         return Score(value, self.name, layers, skipped, time.perf_counter() - started)
 
     def _settings(self, n: int, seed: int) -> Settings:
-        assert self.of and self.batch_norm
+        assert self.of
+        assert self.batch_norm
         parts = None
         if self.unit == "batch":
             if n < self.batches:

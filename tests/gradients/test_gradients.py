@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from gradients import brute_force
+from gradients.models import CASES
 from torch import Tensor, nn
 
 import knas
 from knas.gradients import Gradients, Settings, all_entries, make_batch, random_entries
-from gradients import brute_force
-from gradients.models import CASES
 
 N = 6
 
@@ -118,7 +118,8 @@ def test_sampling_is_uniform() -> None:
     draws = 4000
     for seed in range(draws):
         entries = random_entries(13, seed)(layer)
-        assert len(set(entries.tolist())) == 13 and entries.tolist() == sorted(entries.tolist())
+        assert len(set(entries.tolist())) == 13
+        assert entries.tolist() == sorted(entries.tolist())
         counts[entries] += 1
     expected = 13 / layer.size
     assert ((counts / draws - expected).abs() < 5 * (expected / draws) ** 0.5).all()

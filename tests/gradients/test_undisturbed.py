@@ -106,7 +106,8 @@ def test_skipped_parameters_are_named() -> None:
     reasons = dict(score.skipped)
     assert set(reasons) == {"branch", "fixed", "teacher.weight", "teacher.bias"}
     assert "requires_grad is False" in reasons["fixed"]
-    assert "torch.func" in reasons["branch"] and "item" in reasons["branch"]
+    assert "torch.func" in reasons["branch"]
+    assert "item" in reasons["branch"]
     assert "gradients switched off" in reasons["teacher.weight"]
     assert [layer.name for layer in score.layers] == ["head"]
     assert dict(knas.gram(Odd(), torch.randn(4, 3)).skipped).keys() == reasons.keys()
@@ -139,7 +140,9 @@ def test_out_of_memory_halves_the_micro_batch(estimator: str) -> None:
     model, x = Hungry(3), torch.randn(10, 3)
     with pytest.warns(UserWarning, match="out of memory") as caught:
         value = knas.score(model, x, estimator=estimator).value
-    said = [f"out of memory with {had} samples at once; going on with {has}" for had, has in ((10, 5), (5, 3))]
+    said = [
+        f"out of memory with {had} samples at once; going on with {has}" for had, has in ((10, 5), (5, 3))
+    ]
     assert [str(warning.message) for warning in caught] == said
     model.most = 10
     assert value == pytest.approx(knas.score(model, x, estimator=estimator).value, rel=1e-6)
@@ -165,6 +168,6 @@ def test_micro_batch_from_the_memory_budget(monkeypatch: pytest.MonkeyPatch) -> 
     everything = 16 * (3 * 8 * 36 + 2) * 4
     monkeypatch.setattr("knas.gradients.passes.activation_budget", lambda device: everything / 4)
     assert knas.score(model, x).value == pytest.approx(want, rel=1e-5)
-    # All 16 stop at the first layer; then a probe for BatchNorm, the calibration, 8 that stop at the second layer, and 4.
+    # All 16 stop at the first layer; then a probe for BatchNorm, the calibration, 8 that stop at the second, and 4.
     assert sizes == [1, 16, 8, 4, 4, 4, 4]
     torch.testing.assert_close(knas.gram(model, x).matrix, gram.matrix, rtol=1e-4, atol=1e-4 * gram.trace)

@@ -20,15 +20,15 @@ class TestSampled(ProxyConformance):
 
 
 class TestFull(ProxyConformance):
-    name, options = "mgm", {"estimator": "full"}  # noqa: RUF012
+    name, options = "mgm", {"estimator": "full"}
 
 
 class TestSplit(ProxyConformance):
-    name, options = "mgm", {"estimator": "split", "of": "loss"}  # noqa: RUF012
+    name, options = "mgm", {"estimator": "split", "of": "loss"}
 
 
 class TestReleased(ProxyConformance):
-    name, options = "mgm", {"estimator": "released", "batches": 4}  # noqa: RUF012
+    name, options = "mgm", {"estimator": "released", "batches": 4}
 
     def test_layers_name_modules(self) -> None:
         assert [layer.name for layer in self.score(network()).layers] == ["0", "3", "5"]
@@ -101,7 +101,7 @@ def test_split_of_all_parameters(vectors: dict[str, Tensor]) -> None:
 
 
 def test_released_is_the_authors_code() -> None:
-    """Mini-batch losses in training mode, 50 leading coordinates of tensors with at least 50 elements, halves centered."""
+    """Mini-batch losses in training mode, 50 coordinates of tensors with at least 50 elements, halves centered."""
     model, (images, classes) = network().double().train(), samples()
     series = []
     for part in range(4):

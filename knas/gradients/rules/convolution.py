@@ -1,4 +1,4 @@
-"""Convolutions over 1, 2 or 3 axes: d f_i / d w[o, c, u] = sum_t delta_i[o, t] a_i[c, t * stride + u * dilation - padding]."""
+"""Convolutions over 1 to 3 axes: d f_i / d w[o, c, u] = sum_t delta_i[o, t] a_i[c, t stride + u dilation - padding]."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from knas import native
 from knas.gradients.arguments import arguments
@@ -27,9 +28,11 @@ _CONVOLUTION = {
 class ConvolutionRule(Rule):
     """F.conv1d, F.conv2d and F.conv3d with any stride, padding, dilation and groups."""
 
+    @override
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return F.conv1d, F.conv2d, F.conv3d
 
+    @override
     def bind(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Call:
         call = arguments(_CONVOLUTION, args, kwargs)
         input, kernel = call["input"], tuple(call["weight"].shape[2:])
@@ -40,21 +43,26 @@ class ConvolutionRule(Rule):
             padding = _per_axis(call["padding"], len(kernel))
         return Call(input, call["weight"], call["bias"], (kernel, stride, padding, dilation, call["groups"]))
 
+    @override
     def unusable(self, call: Call, n: int) -> str | None:
         if call.input.dim() != len(call.geometry[0]) + 2:
             return f"its input {list(call.input.shape)} has no axis of samples"
         return super().unusable(call, n)
 
+    @override
     def weight_size(self, call: Call) -> int:
         assert call.weight is not None
         return call.weight.numel()
 
+    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         return native.conv_sampled_gradients(call.input, grad, entries, *call.geometry)
 
+    @override
     def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         return native.conv_gram(call.input, grad, entries, *call.geometry)
 
+    @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         n, groups = grad.shape[0], call.geometry[4]
         patches = _patches(call.input, grad.shape[2:], call.geometry)  # [n, g, c * taps, t]
@@ -71,7 +79,7 @@ def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
 def _named_padding(
     input: Tensor, name: str, kernel: Sequence[int], dilation: Sequence[int]
 ) -> tuple[Tensor, tuple[int, ...]]:
-    """ "valid" and "same" in numbers; where "same" adds more on one side, the input is padded here instead."""
+    """The paddings "valid" and "same" in numbers; where "same" adds more on one side, the input is padded here."""
     total = [d * (k - 1) if name == "same" else 0 for k, d in zip(kernel, dilation, strict=True)]
     if all(size % 2 == 0 for size in total):
         return input, tuple(size // 2 for size in total)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from knas import native
 from knas.gradients.arguments import arguments
@@ -31,9 +32,11 @@ class EmbeddingRule(Rule):
     sequence_axes = True
     least_axes = 1
 
+    @override
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return (F.embedding,)
 
+    @override
     def bind(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Call:
         call = arguments(_EMBEDDING, args, kwargs)
         padding = call["padding_idx"]
@@ -43,6 +46,7 @@ class EmbeddingRule(Rule):
             call["input"], call["weight"], None, (padding, call["max_norm"], call["scale_grad_by_freq"])
         )
 
+    @override
     def run(
         self, func: Callable[..., Any], call: Call, args: Sequence[Any], kwargs: Mapping[str, Any] | None
     ) -> Tensor:
@@ -51,25 +55,30 @@ class EmbeddingRule(Rule):
             bound["weight"] = bound["weight"].clone()
         return func(**bound)  # type: ignore[no-any-return]
 
+    @override
     def unusable(self, call: Call, n: int) -> str | None:
         if call.geometry[2]:
             return "scale_grad_by_freq divides a sample's gradient by the counts of the whole batch"
         return super().unusable(call, n)
 
+    @override
     def weight_size(self, call: Call) -> int:
         assert call.weight is not None
         return call.weight.numel()
 
+    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         indices, deltas = self._positions(call, grad)
         rows, columns = entries // deltas.shape[2], entries % deltas.shape[2]
         hits = indices[:, :, None] == rows  # [n, t, s]
         return (deltas[:, :, columns] * hits).sum(1, dtype=_sum_type(deltas))
 
+    @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         assert call.weight is not None
         return self._rows(call, grad, torch.arange(call.weight.shape[0], device=grad.device)).flatten(1), None
 
+    @override
     def gram(self, call: Call, grad: Tensor) -> Tensor:
         # Rows that no sample uses are zero for all: only the others enter, a few at a time.
         used = torch.unique(call.input)

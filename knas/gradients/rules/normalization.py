@@ -1,4 +1,4 @@
-"""Scale and shift of normalizations: with x^ the normalized input, d f_i / d w[c] = sum_t delta_i x^_i and sum_t delta_i."""
+"""Scale and shift of normalizations: sum_t delta_i x^_i and sum_t delta_i, with x^ the normalized input."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from knas import native
-from knas.gradients.batch_norm import BATCH_NORM, fixed_batch_norm
 from knas.gradients.arguments import arguments
+from knas.gradients.batch_norm import BATCH_NORM, fixed_batch_norm
 from knas.gradients.rules.base import Call, Rule
 
 _FIXED = {"input": None, "mean": None, "variance": None, "weight": None, "bias": None, "eps": 1e-5}
@@ -22,15 +23,21 @@ _GROUP_NORM = {"input": None, "num_groups": None, "weight": None, "bias": None, 
 class ChannelRule(Rule):
     """Normalizations with one scale and shift per channel: input [n, channels, ...], mean and rstd in `call.extra`."""
 
+    @override
     def weight_size(self, call: Call) -> int:
         return call.input.shape[1]
 
+    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
-        return native.affine_sampled_gradients(*_planes(call.input, grad), *call.extra, entries)
+        mean, rstd = call.extra
+        return native.affine_sampled_gradients(*_planes(call.input, grad), mean, rstd, entries)
 
+    @override
     def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
-        return native.affine_gram(*_planes(call.input, grad), *call.extra, entries)
+        mean, rstd = call.extra
+        return native.affine_gram(*_planes(call.input, grad), mean, rstd, entries)
 
+    @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         channels = call.input.shape[1]
         both = self.sampled(call, grad, torch.arange(2 * channels, device=grad.device))
@@ -41,13 +48,16 @@ class ChannelRule(Rule):
 class BatchNormRule(ChannelRule):
     """F.batch_norm by constant statistics or by those of the batch."""
 
+    @override
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return F.batch_norm, fixed_batch_norm
 
+    @override
     def bind(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Call:
         call = arguments(_FIXED if func is fixed_batch_norm else BATCH_NORM, args, kwargs)
         return Call(call["input"], call["weight"], call["bias"], (call["eps"],))
 
+    @override
     def run(
         self, func: Callable[..., Any], call: Call, args: Sequence[Any], kwargs: Mapping[str, Any] | None
     ) -> Tensor:
@@ -66,9 +76,11 @@ class BatchNormRule(ChannelRule):
 class GroupNormRule(ChannelRule):
     """F.group_norm: each sample's groups of channels have statistics of their own."""
 
+    @override
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return (F.group_norm,)
 
+    @override
     def bind(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Call:
         call = arguments(_GROUP_NORM, args, kwargs)
         input, groups = call["input"], call["num_groups"]
@@ -89,29 +101,36 @@ class LayerNormRule(Rule):
 
     sequence_axes = True
 
+    @override
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return (F.layer_norm,)
 
+    @override
     def bind(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Call:
         call = arguments(_LAYER_NORM, args, kwargs)
         return Call(
             call["input"], call["weight"], call["bias"], (tuple(call["normalized_shape"]), call["eps"])
         )
 
+    @override
     def unusable(self, call: Call, n: int) -> str | None:
         if call.input.dim() <= len(call.geometry[0]):
             return f"its input {list(call.input.shape)} has no axis of samples"
         return super().unusable(call, n)
 
+    @override
     def weight_size(self, call: Call) -> int:
         return torch.Size(call.geometry[0]).numel()
 
+    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         return native.linear_sampled_gradients(*self._positions(call, grad), self._diagonal(call, entries))
 
+    @override
     def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         return native.linear_gram(*self._positions(call, grad), self._diagonal(call, entries))
 
+    @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         normalized, deltas = self._positions(call, grad)
         weight = (normalized * deltas).sum(1) if call.weight is not None else None
