@@ -15,13 +15,13 @@ AffineTask<T> affine_task(const AffineGeometry& g, const Sampled<T>& a, const ac
 template <class T>
 void affine_sampled_gradients(const AffineGeometry& g, const Sampled<T>& a, const accumulate_t<T>* mean, const accumulate_t<T>* rstd,
                               accumulate_t<T>* out, cudaStream_t stream) {
-  launch_sampled<AffineRun<T>>(affine_task(g, a, mean, rstd), block_threads(g.positions, 1), out, stream);
+  launch_sampled<AffineRun<T>>(affine_task(g, a, mean, rstd), kMaxThreads, out, stream);
 }
 
 template <class T>
 void affine_gram(const AffineGeometry& g, const Sampled<T>& a, const accumulate_t<T>* mean, const accumulate_t<T>* rstd, double* scratch,
                  double* statistics, cudaStream_t stream) {
-  launch_gram<AffineRun<T>>(affine_task(g, a, mean, rstd), block_threads(g.positions, 1), scratch, statistics, stream);
+  launch_gram<AffineRun<T>>(affine_task(g, a, mean, rstd), kMaxThreads, scratch, statistics, stream);
 }
 
 #define KNAS_INSTANTIATE(T)                                                                                                \

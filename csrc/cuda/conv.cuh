@@ -44,10 +44,10 @@ ConvTask<T> conv_task(const ConvGeometry& g, const T* input, const T* grad_outpu
   return task;
 }
 
-// Whether 32 bits hold every index into one sample and every padded coordinate.
+// Whether 32 bits hold every index into one sample or the parameters, and every padded coordinate.
 inline bool conv_fits_32_bits(const ConvGeometry& g) {
   constexpr std::int64_t limit = std::int64_t(1) << 31;
-  bool fits = g.in_channels * g.in_plane() < limit && g.out_channels * g.out_plane() < limit;
+  bool fits = g.in_channels * g.in_plane() < limit && g.out_channels * g.out_plane() < limit && g.weights() < limit;
   for (int a = 0; a < 3; ++a) {
     fits = fits && g.padding[a] < limit / 4 && g.in[a] + 2 * g.padding[a] < limit && g.stride[a] < limit && g.out[a] * g.stride[a] < limit;
   }
@@ -63,7 +63,7 @@ template <class T, int kAxes, class I> struct ConvRun {
   using Task = ConvTask<T>;
   using Acc = accumulate_t<T>;
   using Index = I;
-  static constexpr int kEntries = 8;
+  static constexpr int kEntries = 8, kBlocksPerSm = sizeof(Acc) == 8 ? 1 : 0;
   static constexpr int kFirstAxis = 3 - kAxes;
 
   struct Tap {
@@ -110,13 +110,15 @@ template <class T, int kAxes, class I> struct ConvRun {
       if (exists) tap.delta = Index((entry - task.weights) * task.out_plane);
       return tap;
     }
-    const std::int64_t channel = entry / task.taps / task.group_channels;
-    const std::int64_t plane = channel / task.group_outputs * task.group_channels + entry / task.taps % task.group_channels;
-    std::int64_t rest = entry % task.taps, u[3];
-    for (int a = 2; a >= 0; --a) u[a] = rest % task.kernel[a], rest /= task.kernel[a];
-    for (int a = 0; a < 3; ++a) tap.shift[a] = Index(u[a] * task.dilation[a] - task.padding[a]);
-    tap.input = Index(plane * task.in_plane) + offset({{tap.shift[0], tap.shift[1], tap.shift[2]}});
-    tap.delta = Index(channel * task.out_plane);
+    // In Index, not in int64_t: 32-bit divisions take a third of the time, and a block can't start without them.
+    const Index tap_index = Index(entry), taps = Index(task.taps), group_channels = Index(task.group_channels);
+    const Index row = tap_index / taps, channel = row / group_channels;
+    const Index plane = channel / Index(task.group_outputs) * group_channels + row % group_channels;
+    Index rest = tap_index % taps, u[3];
+    for (int a = 2; a >= kFirstAxis; --a) u[a] = rest % Index(task.kernel[a]), rest /= Index(task.kernel[a]);
+    for (int a = kFirstAxis; a < 3; ++a) tap.shift[a] = u[a] * Index(task.dilation[a]) - Index(task.padding[a]);
+    tap.input = plane * Index(task.in_plane) + offset({{tap.shift[0], tap.shift[1], tap.shift[2]}});
+    tap.delta = channel * Index(task.out_plane);
     return tap;
   }
 
@@ -142,6 +144,7 @@ template <class T, int kAxes, class I> struct ConvRun {
   template <bool kSameOutput> __device__ void accumulate(const T* x, const T* d, Acc (&sum)[kEntries]) const {
     const T* shared_plane = d + shared.tap[0].delta;
     Position p = start;
+    KNAS_NO_UNROLL  // 9 loads in flight already: registers buy more as resident warps
     for (Index t = threadIdx.x; t < Index(task.out_plane); t += blockDim.x) {
       const Acc shared_delta = kSameOutput ? load(shared_plane + t) : Acc(0);
       const Index base = offset(p);

@@ -6,12 +6,6 @@
 
 namespace knas::cuda {
 
-// Threads per block for `work` items shared out among `lanes_per_item`-thread teams, about 4 items each: 1 to 8 warps.
-inline unsigned block_threads(std::int64_t work, int lanes_per_item) {
-  const std::int64_t warps = (work * lanes_per_item + 4 * kWarp - 1) / (4 * kWarp);
-  return unsigned(kWarp * (warps < 1 ? 1 : warps < kMaxWarps ? warps : kMaxWarps));
-}
-
 void launch_statistics(const double* moments, std::int64_t chunks, std::int64_t s, std::int64_t n, double* statistics, cudaStream_t);
 
 template <class Run>

@@ -29,7 +29,7 @@ template <class T> struct LinearTask {
 template <class T> struct LinearRun {
   using Task = LinearTask<T>;
   using Acc = accumulate_t<T>;
-  static constexpr int kEntries = kWarp;
+  static constexpr int kEntries = kWarp, kBlocksPerSm = sizeof(Acc) == 8 ? 2 : 4;
   static constexpr int kSums = 4;
 
   struct Shared { WarpSums<Acc, kEntries> sums; };

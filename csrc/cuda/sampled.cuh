@@ -5,6 +5,8 @@
 //                    P = sum_{k < n/2} g_ke g_{k + n/2, e}, for which a block takes samples k and k + n/2 together;
 //   statistics_kernel (statistics.cuh) adds the chunks of each entry, then the entries:
 //                    mean = sum_e S_e^2 / n^2, trace = sum_e Q_e, split = sum_e P_e (Eq. 15 and 16 of arXiv 2111.13293).
+// kBlocksPerSm is the register budget (65,536 per SM over blocks of 256 threads; 0: as the compiler likes): each kind of layer has the one
+// with the fewest registers that compiles without spills for sm_75, 80, 90 and 120.
 // No atomics: every sum has one order, fixed by the shapes and the block size.
 //
 // Layout: block = chunk * runs + run, so blocks that run together read the same samples' planes (L2, or L1 on the same SM).
@@ -39,8 +41,17 @@ inline Split split_work(std::int64_t s, int entries_per_run, std::int64_t units)
 // Units of moments_kernel: the n/2 pairs, and the last sample alone when n is odd.
 inline std::int64_t pair_units(std::int64_t n) { return n - n / 2; }
 
+// Doubles that moments_kernel writes, whatever kind of layer: the longest runs make the most chunks.
+inline std::int64_t moments_size(std::int64_t n, std::int64_t s) { return split_work(s, kWarp, pair_units(n)).chunks * s * 3; }
+
+// Threads per block for `work` items shared out among `lanes_per_item`-thread teams, about 4 items each: 1 to 8 warps.
+inline unsigned block_threads(std::int64_t work, int lanes_per_item) {
+  const std::int64_t warps = (work * lanes_per_item + 4 * kWarp - 1) / (4 * kWarp);
+  return unsigned(kWarp * (warps < 1 ? 1 : warps < kMaxWarps ? warps : kMaxWarps));
+}
+
 template <class Run>
-__global__ void __launch_bounds__(kMaxThreads, 1)
+__global__ void __launch_bounds__(kMaxThreads, Run::kBlocksPerSm)
 sampled_kernel(const typename Run::Task task, const Split split, typename Run::Acc* __restrict__ g /* [n, s] */) {
   using Shared = typename Run::Shared;
   KNAS_SHARED(Shared, shared);
@@ -56,7 +67,7 @@ sampled_kernel(const typename Run::Task task, const Split split, typename Run::A
 }
 
 template <class Run>
-__global__ void __launch_bounds__(kMaxThreads, 1)
+__global__ void __launch_bounds__(kMaxThreads, Run::kBlocksPerSm)
 moments_kernel(const typename Run::Task task, const Split split, double* __restrict__ moments /* [chunks, s, 3] */) {
   using Shared = typename Run::Shared;
   KNAS_SHARED(Shared, shared);
