@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 DEBUG = "KNAS_DEBUG"
@@ -28,15 +29,16 @@ def run(arguments: Sequence[str]) -> int:
     import typer
 
     from knas.cli.app import app
+    from knas.cli.failure import line_and_code, show_warning
 
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=list(arguments), prog_name="knas-search", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            code = command.main(args=list(arguments), prog_name="knas-search", standalone_mode=False)
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get(DEBUG) == "1":
             raise
-        from knas.cli.failure import line_and_code
-
         line, code = line_and_code(error)
         print(line, file=sys.stderr)
     return code if isinstance(code, int) else 0

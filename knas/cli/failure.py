@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from knas.errors import KnasError, UsageError
+import sys
 
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "DefaultCPUAllocator")
-"""How torch says it, besides its own exception and Python's."""
+from knas.errors import KnasError, UsageError
 
 
 def line_and_code(error: BaseException) -> tuple[str, int]:
@@ -31,9 +30,15 @@ def line_and_code(error: BaseException) -> tuple[str, int]:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or (isinstance(error, RuntimeError) and any(sign in str(error) for sign in OUT_OF_MEMORY))
+    from knas.gradients.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def show_warning(message: Warning | str, *where: object, **more: object) -> None:
+    """A warning as one line on stderr, in place of `warnings.showwarning`."""
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)

@@ -50,8 +50,8 @@ def command(
         int | None, typer.Option(help="Images per training step.", rich_help_panel="Training")
     ] = None,
     augment: Annotated[
-        bool | None, typer.Option(help="Crop and flip training images.", rich_help_panel="Training")
-    ] = None,
+        bool, typer.Option(help="Crop and mirror training images.", rich_help_panel="Training")
+    ] = True,
     device: options.Device = None,
     threads: options.Threads = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,

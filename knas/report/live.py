@@ -88,6 +88,8 @@ class PlainProgress:
             self._told = 0
         if not isinstance(event, (Scored, Trained, EpochEnded)):
             return
+        if isinstance(event, EpochEnded) and tally.epoch == tally.epochs:
+            return  # the end of the trial follows
         if isinstance(event, (Scored, Trained)) and event.replayed and tally.done < tally.total:
             return  # what was recorded is told in one line at its end, not in ten
         part = math.floor(PARTS * tally.progress / max(tally.total, 1) + 1e-9)

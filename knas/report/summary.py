@@ -78,7 +78,7 @@ def _table(*columns: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         text = column == "architecture"
         table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=False)

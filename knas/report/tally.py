@@ -107,7 +107,7 @@ def duration(seconds: float | None) -> str:
     """Seconds as people read them: 8.3 s, 4 min 05 s, 2 h 10 min; "?" where unknown."""
     if seconds is None:
         return "?"
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -194,5 +194,4 @@ _TRIAL_COLUMNS = (
 
 
 def _trial(row: tuple[Any, ...]) -> TrialRow:
-    *values, history = row
-    return TrialRow(*values, history=tuple(json.loads(history)))
+    return replace(TrialRow(*row), history=tuple(json.loads(row[-1])))

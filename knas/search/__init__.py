@@ -34,7 +34,7 @@ def search(
     channels: int | None = None,
     cells_per_stage: int | None = None,
     initialization: str = "kaiming",
-    augment: bool | None = None,
+    augment: bool = True,
     control: bool = False,
     device: str | torch.device | None = None,
     progress: Watcher | None = None,
@@ -45,8 +45,8 @@ def search(
     accuracy. Everything is recorded in the run's folder as it happens: the same call on the same folder goes
     on where an earlier one was interrupted, even by `kill -9`, and returns a finished run's result as it is.
 
-    Where None, `samples`, `top_k`, `epochs`, `channels`, `cells_per_stage`, `batch_size` and `augment` are
-    100, 20, 20, 16, 5, 256 and True as in the paper, but smaller (`knas.search.settings.SMALL`) for "digits".
+    Where None, `samples`, `top_k`, `epochs`, `channels`, `cells_per_stage` and `batch_size` are 100, 20, 20,
+    16, 5 and 256 as in the paper, but smaller (`knas.search.settings.SMALL`) for "digits".
 
     Args:
         space: name of a search space, one of `knas.spaces.names()`.
@@ -65,7 +65,7 @@ def search(
         channels: of the first stage of a network.
         cells_per_stage: of a network.
         initialization: "kaiming" as in the paper, or "default" for PyTorch's.
-        augment: crop and flip training images at random.
+        augment: crop training images at random, and mirror them where the data set allows it.
         control: also train `top_k` of the drawn architectures chosen at random.
         device: such as "cpu" or "cuda"; None takes CUDA where there is one.
         progress: called with each of the events of `knas.search.events`.

@@ -161,5 +161,13 @@ def measure_score(backend: Backend, architecture: Architecture) -> ScoreRow:
         if not math.isfinite(value):
             value, reason = None, f"the score is {value}"
     except KnasError as error:
+        if _ran_out_of_memory(error):
+            raise  # says nothing about the network: the run stops, and can go on with more memory
         reason = " ".join(str(error).split()) or type(error).__name__
     return ScoreRow(str(architecture), value, reason, backend.clock() - start)
+
+
+def _ran_out_of_memory(error: BaseException) -> bool:
+    from knas.gradients.memory import is_out_of_memory
+
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)

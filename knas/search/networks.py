@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knas.runs.atomic import PARTIAL_SUFFIX
 from knas.runs.best import write_weights
 from knas.runs.record import TrialRow
 from knas.search.base import derived_seed
@@ -27,6 +26,9 @@ class Networks:
 
     Every network of a run is built from a seed of its own, derived from the run's seed and the architecture's
     index, and scored on the same images; so no number depends on the order in which networks are handled.
+
+    Attributes:
+        dataset: the data set.
     """
 
     def __init__(
@@ -37,24 +39,28 @@ class Networks:
         folder: Path,
         device: torch.device,
     ) -> None:
-        """Draw the scoring images.
+        """Draw the scoring images, and build one network so that what can't be built is refused at once.
 
         Args:
             space: builds the networks.
             dataset: trains and tests them.
             settings: resolved settings.
-            folder: where checkpoints and weights of trials lie; it exists, or nothing is trained.
+            folder: where checkpoints and weights of trials lie; it must exist once something is trained.
             device: where networks are scored and trained.
+
+        Raises:
+            UsageError: the settings ask for more scoring images than there are, or for impossible networks.
         """
         from knas.data import score_batch
 
         self._space = space
-        self._dataset = dataset
+        self.dataset = dataset
         self._settings = settings
         self._folder = folder
         self._device = device
         self._batch = score_batch(dataset, settings.score_samples, seed=settings.seed, device=device)
         self._best: dict[tuple[str, int], tuple[float, Path]] = {}
+        self._build(space.architecture(0))
 
     def clock(self) -> float:
         """Real seconds."""
@@ -85,15 +91,15 @@ class Networks:
         settings = self._settings
         model = self._build(architecture)
         assert settings.batch_size is not None  # the settings are resolved
-        assert settings.augment is not None
         result = train(
             model,
-            self._dataset,
+            self.dataset,
             Recipe(epochs=epochs, batch_size=settings.batch_size, augment=settings.augment),
-            seed=derived_seed(settings.seed, self._space.index(architecture)),
+            seed=settings.seed,  # the same split, order and crops for every network
             device=self._device,
             checkpoint=self._path(architecture, epochs, ".checkpoint"),
             on_epoch=on_epoch,
+            test=True,
         )
         write_weights(self.weights(architecture, epochs), model)
         return Measured(
@@ -110,9 +116,7 @@ class Networks:
 
     def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
         """Remove the trial's checkpoint, and the weights of a trial that some other has beaten."""
-        checkpoint = self._path(architecture, trial.epochs, ".checkpoint")
-        for path in (checkpoint, checkpoint.with_name(checkpoint.name + PARTIAL_SUFFIX)):
-            path.unlink(missing_ok=True)
+        self._path(architecture, trial.epochs, ".checkpoint").unlink(missing_ok=True)
         if trial.validation_accuracy is None:
             return
         group = (trial.role, trial.epochs)
@@ -125,7 +129,9 @@ class Networks:
 
     def description(self, architecture: Architecture) -> dict[str, Any]:
         """What `best/architecture.json` tells of the winner."""
-        dataset = self._dataset
+        from knas.training.precision import resolve_precision
+
+        dataset = self.dataset
         return {
             "space": self._space.name,
             "architecture": str(architecture),
@@ -133,15 +139,17 @@ class Networks:
             "dataset": self._settings.dataset,
             "classes": list(dataset.classes),
             "build": self._arguments(architecture),
+            "precision": resolve_precision("auto", self._device),
             "mean": [float(value) for value in dataset.mean],
             "std": [float(value) for value in dataset.std],
-            "rebuild": "knas.runs.load_best(FOLDER) does it. By hand: knas.spaces.create(space).build(architecture, "
-            "**build), then safetensors.torch.load_model. Inputs: images in 0..1, less mean, divided by std.",
+            "rebuild": "knas.runs.load_best(FOLDER) does it; by hand, knas.spaces.create(space)"
+            ".build(architecture, **build), then safetensors.torch.load_model. "
+            "Inputs: images in 0..1, less mean, divided by std; accuracies were measured in this precision.",
         }
 
     def _arguments(self, architecture: Architecture) -> dict[str, Any]:
         return {
-            "num_classes": self._dataset.num_classes,
+            "num_classes": self.dataset.num_classes,
             "seed": derived_seed(self._settings.seed, self._space.index(architecture)),
             "channels": self._settings.channels,
             "cells_per_stage": self._settings.cells_per_stage,

@@ -44,13 +44,10 @@ def run_search(
         device: where to compute.
         watcher: told every event.
     """
-    from knas import data, proxies, spaces
-    from knas.search.networks import Networks
+    from knas import proxies, spaces
 
-    algorithm = create(
-        settings.algorithm, samples=settings.samples, top_k=settings.top_k, control=settings.control
-    )
     space = spaces.create(settings.space)
+    algorithm = _algorithm(settings)
     proxies.create(settings.proxy, **settings.proxy_options)
     where = _device(device)
     watcher = watcher or ignore
@@ -59,20 +56,20 @@ def run_search(
     if result is not None and (result.control is not None or not settings.control):
         watcher(RunRecalled(str(folder.path)))
         return result
-    dataset = data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
-    with folder.opened(settings.to_dict(), FREE) as record:
-        watcher(RunOpened(str(folder.path), settings.to_dict(), len(record.scores()), len(record.trials())))
-        networks = Networks(space, dataset, settings, folder.trials, where)
-        assert settings.epochs is not None
+    networks = _networks(space, settings, folder.trials, where)
+    config = {**settings.to_dict(), DATA: networks.dataset.fingerprint}
+    with folder.opened(config, FREE) as record:
+        recorded = len(record.scores()), len(record.trials())
+        watcher(RunOpened(str(folder.path), config, *recorded, networks.dataset.notes))
+        assert settings.epochs is not None  # the settings are resolved
         evaluator = Evaluator(
-            space,
-            networks,
-            record,
-            seed=settings.seed,
-            epochs=settings.epochs,
-            watcher=watcher,
+            space, networks, record, seed=settings.seed, epochs=settings.epochs, watcher=watcher
         )
-        return _complete(algorithm, evaluator, networks, folder, settings, record)
+        outcome = algorithm.search(evaluator)
+        _keep_winner(outcome, settings.epochs, networks, folder)
+        result = _result(outcome, settings, record, str(folder.path))
+        folder.finish(result)
+    return result
 
 
 def score_all(
@@ -93,29 +90,25 @@ def score_all(
     Returns:
         One row per architecture, in their order; a failure is a row with its reason.
     """
-    from knas import data, proxies
-    from knas.search.networks import Networks
+    from knas import proxies
 
     proxies.create(settings.proxy, **settings.proxy_options)
-    where = _device(device)
-    dataset = data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
-    networks = Networks(space, dataset, settings, Path(), where)
+    networks = _networks(space, settings, Path(), _device(device))
     return [measure_score(networks, architecture) for architecture in architectures]
 
 
-def _complete(
-    algorithm: SearchAlgorithm,
-    evaluator: Evaluator,
-    networks: Networks,
-    folder: RunFolder,
-    settings: SearchSettings,
-    record: Record,
-) -> SearchResult:
-    outcome = algorithm.search(evaluator)
-    _keep_winner(outcome, evaluator.epochs, networks, folder)
-    result = _result(outcome, settings, record, str(folder.path))
-    folder.finish(result)
-    return result
+def _algorithm(settings: SearchSettings) -> SearchAlgorithm:
+    """The algorithm with those settings that are options of it."""
+    options = {"samples": settings.samples, "top_k": settings.top_k, "control": settings.control}
+    return create(settings.algorithm, **options)
+
+
+def _networks(space: SearchSpace, settings: SearchSettings, folder: Path, device: torch.device) -> Networks:
+    from knas import data
+    from knas.search.networks import Networks
+
+    dataset = data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
+    return Networks(space, dataset, settings, folder, device)
 
 
 def _keep_winner(outcome: Outcome, epochs: int, networks: Networks, folder: RunFolder) -> None:

@@ -68,7 +68,8 @@ class ImaginarySpace(SearchSpace):
 class ImaginaryBackend:
     """Scores and accuracies from a hash of the word; words with two dead letters have no score.
 
-    The clock ticks a second per measurement, and `stop_at` interrupts the measurement with that number.
+    The clock ticks a second per measurement. `stop_at` interrupts the measurement with that number, and the score
+    with the number `memory` finds none left.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class ImaginaryBackend:
         stop_at: int | None = None,
         diverging: Collection[Architecture] = (),
         all_fail: bool = False,
+        memory: int | None = None,
     ) -> None:
         self.scored: list[Architecture] = []
         self.trained: list[Architecture] = []
@@ -84,6 +86,7 @@ class ImaginaryBackend:
         self._stop_at = stop_at
         self._diverging = diverging
         self._all_fail = all_fail
+        self._memory = memory
         self._seconds = 0.0
 
     @property
@@ -96,6 +99,8 @@ class ImaginaryBackend:
     def score(self, architecture: Architecture) -> float:
         self._measure(self.scored, architecture)
         dead = str(architecture).count(DEAD)
+        if len(self.scored) == self._memory:
+            raise KnasError("the samples do not fit the memory") from MemoryError()
         if self._all_fail or dead >= 3:
             raise KnasError("no gradient\nreaches the input")
         return float("nan") if dead == 2 else fraction(architecture, "score")

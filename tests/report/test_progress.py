@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from knas.report.live import LiveProgress, PlainProgress
+from knas.report.tally import Tally, duration
+from knas.runs import ScoreRow, TrialRow
+from knas.search.events import (
+    EpochEnded,
+    Event,
+    PhaseStarted,
+    RunOpened,
+    RunRecalled,
+    Scored,
+    Trained,
+    TrialStarted,
+)
+from knas.search.settings import SearchSettings
+
+TRIAL = TrialRow("a", 2, "top-k", 91.234, 90.0, 0.1, None, 3.0)
+OPENED = RunOpened("runs/x", SearchSettings().resolved().to_dict(), 3, 0, ("a fifth was held out",))
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def score(value: float | None, *, replayed: bool = False) -> Scored:
+    return Scored(ScoreRow("a", value, None if value is not None else "no gradient", 0.5), replayed)
+
+
+def events(recorded: int = 0) -> list[Event]:
+    scores: list[Event] = [score(float(number), replayed=number < recorded) for number in range(50)]
+    trial: list[Event] = [PhaseStarted("top-k", 1), TrialStarted("a", 2)]
+    epochs: list[Event] = [EpochEnded("a", {"epoch": n, "validation_accuracy": 45.0 * n}) for n in (1, 2)]
+    return [OPENED, PhaseStarted("score", 50), *scores, *trial, *epochs, Trained(TRIAL, False)]
+
+
+def shown(kind: type[LiveProgress] | type[PlainProgress], told: list[Event], *, terminal: bool) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=terminal, color_system=None)
+    with kind(console) as progress:
+        for event in told:
+            progress(event)
+    return stream.getvalue()
+
+
+def test_rate_and_remaining_time_count_only_what_was_measured() -> None:
+    clock = Clock()
+    tally = Tally(clock)
+    tally.add(PhaseStarted("score", 100))
+    for number in range(40):
+        tally.add(score(float(number), replayed=True))
+    assert tally.rate is None
+    assert tally.remaining is None
+    for number in range(10):
+        clock.now += 0.5
+        tally.add(score(float(number)))
+    assert tally.rate == 2.0
+    assert tally.remaining == 25.0
+    assert tally.text() == "50/100  2.00/s  best 39"
+
+
+def test_epochs_count_as_fractions_of_a_trial() -> None:
+    clock = Clock()
+    tally = Tally(clock)
+    tally.add(PhaseStarted("top-k", 2))
+    tally.add(TrialStarted("a", 4))
+    clock.now += 10
+    tally.add(EpochEnded("a", {"epoch": 1, "validation_accuracy": 50.0}))
+    assert tally.progress == 0.25
+    assert tally.remaining == 70.0
+    assert tally.text() == "0/2  epoch 1/4  now 50.00 %"
+    tally.add(Trained(TRIAL, False))
+    assert tally.progress == 1
+    assert "best 91.23 %" in tally.text()
+
+
+def test_a_resumed_trial_counts_from_its_epoch() -> None:
+    clock = Clock()
+    tally = Tally(clock)
+    tally.add(PhaseStarted("top-k", 1))
+    tally.add(TrialStarted("a", 4))
+    clock.now += 10
+    tally.add(EpochEnded("a", {"epoch": 3, "validation_accuracy": 50.0}))
+    assert tally.progress == 0.75
+    assert tally.remaining == 10.0
+
+
+def test_failures_are_counted_and_never_best() -> None:
+    tally = Tally()
+    tally.add(PhaseStarted("score", 2))
+    tally.add(score(None))
+    tally.add(score(-3.0))
+    assert tally.best == -3.0
+    assert "1 failed" in tally.text()
+
+
+def test_plain_lines_have_no_control_codes_and_are_few() -> None:
+    text = shown(PlainProgress, events(), terminal=False)
+    lines = text.splitlines()
+    assert "\x1b" not in text
+    assert "\r" not in text
+    assert sum(line.startswith("scoring") for line in lines) == 10
+    assert sum(line.startswith("training") for line in lines) == 2
+    assert any("50/50" in line for line in lines)
+    assert "note: a fifth was held out" in lines
+
+
+def test_the_recorded_part_is_one_line() -> None:
+    lines = shown(PlainProgress, events(recorded=50), terminal=False).splitlines()
+    assert sum(line.startswith("scoring") for line in lines) == 1
+    assert any(line.startswith("run runs/x, resumed: 3 scores and 0 trials") for line in lines)
+
+
+def test_live_display_ends_with_the_last_state() -> None:
+    text = shown(LiveProgress, events(), terminal=True)
+    assert "50/50" in text
+    assert "best 91.23 %" in text
+
+
+def test_finished_run_is_announced() -> None:
+    assert shown(PlainProgress, [RunRecalled("runs/x")], terminal=False).startswith("runs/x is finished")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "?"), (8.31, "8.3 s"), (245.2, "4 min 05 s"), (7805.0, "2 h 10 min"), (59.99, "1 min 00 s")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+
+from rich.console import Console
+
+from knas.report.summary import print_result, print_scores
+from knas.runs import Best, Candidate, Control, ScoreRow, SearchResult
+
+RESULT = SearchResult(
+    space="nas-bench-201",
+    dataset="digits",
+    proxy="mgm",
+    algorithm="knas",
+    scored=18,
+    failed=2,
+    top_k=(
+        Candidate("|skip_connect~0|", 2.0, 90.5),
+        Candidate("|none~0|", 1.0, None, "[loss] is nan"),
+        *(Candidate(f"|{number}|", -number, 50.0) for number in range(12)),
+    ),
+    best=Best("|skip_connect~0|", 90.5, 89.0),
+    seconds={"score": 10.0, "train": 200.0},
+    versions={},
+    run="runs/x",
+)
+
+
+def shown(result: SearchResult) -> str:
+    stream = io.StringIO()
+    print_result(Console(file=stream, width=120, color_system=None), result)
+    return stream.getvalue()
+
+
+def test_winner_and_cost() -> None:
+    text = shown(RESULT)
+    assert "validation 90.50 %, test 89.00 %" in text
+    assert "scoring 10.0 s (20 networks, 2 of them failed, 2.00 per second), training 3 min 20 s" in text
+    assert "(4 more in runs/x/result.json)" in text
+    assert "control" not in text
+
+
+def test_brackets_are_text() -> None:
+    assert "[loss] is nan" in shown(RESULT)
+
+
+def test_control_beside_the_winner() -> None:
+    control = Control(("a", "b", "c"), 70.0, Best("a", 81.0, 80.0))
+    seconds = {**RESULT.seconds, "control": 90.0}
+    text = shown(dataclasses.replace(RESULT, control=control, seconds=seconds))
+    assert "random 3, same training: the best by validation has test 80.00 %, their mean is 70.00 %" in text
+    assert "control 1 min 30 s" in text
+    failed = dataclasses.replace(RESULT, control=Control(("a",), None, None), seconds=seconds)
+    assert "all trainings failed" in shown(failed)
+
+
+def test_scores_by_value_then_failures() -> None:
+    stream = io.StringIO()
+    rows = [
+        (3, ScoreRow("c", None, "no gradient [0]", 0.1)),
+        (1, ScoreRow("a", 1.0, None, 0.1)),
+        (2, ScoreRow("b", 2.0, None, 0.1)),
+    ]
+    print_scores(Console(file=stream, width=100, color_system=None), rows, "mgm")
+    text = stream.getvalue()
+    assert text.index(" b ") < text.index(" a ") < text.index(" c ")
+    assert "failed: no gradient [0]" in text

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+
+import knas.doctor
+from knas.cli import run
+from knas.cli.failure import line_and_code
+from knas.cli.options import proxy_options
+from knas.errors import KnasError, RunError, UsageError
+from knas.search import runner
+
+SMALL = ["--samples", "4", "--top-k", "2", "--epochs", "1", "--channels", "4", "--cells-per-stage", "1"]
+
+
+def failed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
+    """The one line with which a command fails."""
+    assert run(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1, captured.err
+    assert captured.err.startswith("error: ")
+    return captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ("--sampels 3", "--samples"),
+        ("--samples many", "--samples"),
+        ("--samples 0", "--samples"),
+        ("--samples 3 --top-k 4", "--top-k"),
+        ("--score-samples 1", "--score-samples"),
+        ("--epochs 0", "--epochs"),
+        ("--seed -1", "--seed"),
+        ("--threads 0", "--threads"),
+        ("--space nas-bench-210", "nas-bench-201"),
+        ("--algorithm kans", "did you mean 'knas'"),
+        ("--proxy mmg", "mgm"),
+        ("--estimator fulll", "full"),
+        ("--proxy-option sample", "NAME=VALUE"),
+        ("--proxy-option smaple=3", "sample"),
+        ("--estimator full --proxy-option estimator=split", "estimator a second time"),
+        ("--initialization keiming", "kaiming"),
+        ("--dataset no/such/folder", "no/such/folder"),
+        ("--device cuba", "--device"),
+        ("scoer 3", "score"),
+        ("score", "at least one architecture"),
+        ("score 99999", "15624"),
+        ("score |nor_conv_4x4~0|+|none~0|none~1|+|none~0|none~1|none~2|", "nor_conv_3x3"),
+        ("score rubbish", "rubbish"),
+        ("score --file no-such-file", "no-such-file"),
+    ],
+)
+def test_bad_arguments_are_one_line_with_code_2(
+    arguments: str,
+    text: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert text in failed(capsys, *arguments.split())
+    assert list(tmp_path.iterdir()) == [], "nothing is written before the arguments are good"
+
+
+def test_run_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert "is a file" in failed(capsys, *SMALL, "--run", str(tmp_path / "a"))
+
+
+def test_corrupt_record(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "search.sqlite").write_text("rubbish" * 100)
+    assert "search.sqlite" in failed(capsys, *SMALL, "--run", str(tmp_path), code=1)
+    assert (tmp_path / "search.sqlite").read_text() == "rubbish" * 100
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    assert "--top-k" in capsys.readouterr().out
+    assert run(["--version"]) == 0
+    assert "torch" in capsys.readouterr().out
+    assert run(["doctor"]) == 0
+    assert "torch" in capsys.readouterr().out
+
+
+def test_help_is_fast_and_loads_nothing_heavy() -> None:
+    script = (
+        "import sys\n"
+        "from knas.cli import run\n"
+        "run(['--help'])\n"
+        "heavy = {'datasets', 'kornia', 'sklearn', 'pandas', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+    assert time.perf_counter() - start < 20
+
+
+def test_ctrl_c_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "run_search", interrupted)
+    for quiet in ([], ["--quiet"]):
+        assert run([*SMALL, *quiet, "--run", str(tmp_path / "a")]) == 130
+        captured = capsys.readouterr()
+        assert (
+            captured.err == f"interrupted: the same command goes on where it stopped, from {tmp_path / 'a'}\n"
+        )
+
+
+def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def warn() -> str:
+        warnings.warn("out of memory with 64 samples at once;\n going on with 32", stacklevel=2)
+        return "fine"
+
+    monkeypatch.setattr(knas.doctor, "doctor_text", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(["doctor"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "warning: out of memory with 64 samples at once; going on with 32\n"
+
+
+def test_option_values_are_read_as_yaml() -> None:
+    options = proxy_options(["sample=50", "unit=batch", "of-x=true"], {"estimator": "full", "of": None})
+    assert options == {"sample": 50, "unit": "batch", "of_x": True, "estimator": "full"}
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "code"),
+    [
+        (UsageError("a\nb"), "error: a b", 2),
+        (RunError("a"), "error: a", 1),
+        (KnasError(), "error: KnasError", 1),
+        (KeyboardInterrupt(), "interrupted", 130),
+        (MemoryError(), "error: out of memory; lower --batch-size", 1),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+            "error: out of memory",
+            1,
+        ),
+        (RuntimeError("shapes"), "error: unexpected RuntimeError: shapes (KNAS_DEBUG=1", 1),
+        (OSError(28, "No space left on device", "a/b"), "error: a/b No space left on device", 1),
+    ],
+)
+def test_every_error_is_a_line_and_a_code(error: BaseException, text: str, code: int) -> None:
+    line, found = line_and_code(error)
+    assert line.startswith(text)
+    assert found == code
+
+
+def test_debug_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNAS_DEBUG", "1")
+    with pytest.raises(UsageError):
+        run(["--samples", "0"])
