@@ -82,9 +82,10 @@ def open_folder(folder: Path) -> Source:
             ) from error
         except (DatasetGenerationError, ValueError, OSError) as error:  # also several data sets in one folder
             broken = _broken_parquet(folder)
-            problem = "this folder isn't one data set" if broken is None else "this file can't be read"
-            cause = _one_line(error.__cause__ or error)
-            raise UsageError(f"{broken or folder}: {problem} ({cause})") from error
+            problem = (
+                f"{folder}: not one data set in the Hub's layout" if broken is None else f"{broken}: corrupt"
+            )
+            raise UsageError(f"{problem} ({_one_line(error.__cause__ or error)})") from error
     return _source(folder.resolve().name, dataset)
 
 
@@ -98,8 +99,8 @@ def _hub_answers(identifier: str) -> bool:
 
     try:
         huggingface_hub.HfApi().dataset_info(identifier, timeout=20)
-    except huggingface_hub.errors.HfHubHTTPError:
-        return True  # it answered: `datasets` will say what is wrong
+    except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.HFValidationError):
+        return True  # `datasets` will say what is wrong
     except Exception:
         return False
     return True

@@ -26,11 +26,22 @@ def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     Args:
         path: The checkpoint; its folder is made if need be.
         state: Tensors, numbers, strings, and lists and dictionaries of them.
+
+    Raises:
+        RunError: If the file can't be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT, "digest": state_digest(state), "state": dict(state)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_whole(path, content)
+    except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
+        raise RunError(f"checkpoint: {path} can't be written ({str(error).splitlines()[0]})") from error
+
+
+def _write_whole(path: Path, content: dict[str, Any]) -> None:
     written = path.with_name(path.name + ".part")
     with written.open("wb") as file:
-        torch.save({"format": FORMAT, "digest": state_digest(state), "state": dict(state)}, file)
+        torch.save(content, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(written, path)

@@ -154,22 +154,13 @@ class _Run:
 
     @contextlib.contextmanager
     def prepared(self) -> Iterator[None]:
-        """The model on its device, laid out and seeded for training; all of that undone at the end."""
-        model, images = self.model.to(self.device), self.dataset
-        self.data = DeviceData(
-            images.train_images, images.train_labels, mean=images.mean, std=images.std, device=self.device
-        )
-        self.optimizer = torch.optim.SGD(
-            [parameter for parameter in model.parameters() if parameter.requires_grad],
-            lr=self.recipe.learning_rate,
-            momentum=self.recipe.momentum,
-            nesterov=self.recipe.nesterov,
-            weight_decay=self.recipe.weight_decay,
-        )
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
-        with kept_modes(model), deterministic(self.device), channels_last_weights(model):
+        """The model on its device and laid out for training; undone at the end, or all of it if that fails."""
+        model = self.model
+        with kept_modes(model), deterministic(self.device):
             try:
-                yield
+                with channels_last_weights(model.to(self.device)):
+                    self._prepare()
+                    yield
             except BaseException as error:
                 model.load_state_dict(self.initial)
                 if isinstance(error, torch.OutOfMemoryError):
@@ -179,7 +170,21 @@ class _Run:
                     ) from error
                 raise
             finally:
-                self.optimizer.zero_grad(set_to_none=True)
+                model.zero_grad(set_to_none=True)
+
+    def _prepare(self) -> None:
+        recipe, images = self.recipe, self.dataset
+        self.data = DeviceData(
+            images.train_images, images.train_labels, mean=images.mean, std=images.std, device=self.device
+        )
+        self.optimizer = torch.optim.SGD(
+            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+            weight_decay=recipe.weight_decay,
+        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
 
     def epoch(self, number: int) -> EpochRecord:
         """Train one epoch, counted from 0, and measure what it brought."""

@@ -75,6 +75,12 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
+def test_what_can_not_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match=r"file/a can't be written"):
+        save_checkpoint(tmp_path / "file" / "a", STATE)
+
+
 def test_a_folder_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no checkpoint"):
         load_checkpoint(tmp_path, CPU)

@@ -289,3 +289,16 @@ def test_padding_follows_the_image_size(network: Network, digits: data.ImageData
 
     assert [padding(size) for size in (8, 16, 32)] == [1, 2, 4]
     assert padding(32, wanted=0) == 0
+
+
+def test_recording_the_gram_changes_nothing_else(network: Network, digits: data.ImageDataset) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=2)
+    plain, recorded = network(), network()
+    without = untimed(training.train(plain, digits, recipe))
+    result = untimed(training.train(recorded, digits, dataclasses.replace(recipe, record_gram=True)))
+    assert same_weights(plain, recorded)
+    for record, other in zip(result.history, without.history, strict=True):
+        mean, coherence = record.pop("gram_mean"), record.pop("coherence")
+        assert mean > 0
+        assert 0 < coherence <= 1
+        assert record == other
