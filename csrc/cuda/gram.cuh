@@ -2,7 +2,8 @@
 //   mean, mean_off_diagonal, trace, split (sampled.cuh) and frobenius = ||G||_F.
 //
 // Layout. gram_partial_kernel: a block owns one tile of 64 x 64 (32 x 32 for n <= 32) entries of G on or above the diagonal and one chunk
-// of the p columns; (tile / 4)^2 threads, each 4 x 4 sums, 16 columns at a time through shared memory. Sums are float for at most 512
+// of the p columns; (tile / 4)^2 threads, each 4 x 4 sums, 16 columns at a time through shared memory, the next
+// 16 already on their way to registers. Sums are float for at most 512
 // columns and double beyond. gram_combine_kernel adds the chunks of each entry in their order and mirrors; so G is
 // symmetric to the bit. Chunks depend on n and p only.
 //   Shared tiles are [16 columns][tile rows, padded by 4]: a warp loads 4 rows x 8 columns (whole 32-byte sectors) and stores them to 32
@@ -13,7 +14,7 @@
 // Partial sums: chunks x n^2 doubles, 8.6 MB here; read once.
 // Dropped: cuBLAS (syrk has no float64 accumulation of float32, its order of summation is not ours, one more library to link); tensor
 // cores in tf32 (3e-4: the off-diagonal mean is a small difference of large numbers). For n >> 64 a library product will win.
-// Next: the next 16 columns prefetched into registers, cp.async, 8 x 4 sums.
+// Next: 8 x 4 sums, cp.async.
 #pragma once
 #include <cstdint>
 
@@ -50,27 +51,51 @@ template <class T, int kTile> struct GramShared {
   alignas(32) accumulate_t<T> rows[2][kGramColumns][kPitch];
 };
 
-// Copies v[first .. first + kTile, column .. column + 16], 0 beyond n and end, to tile[column][row].
-template <class T, int kTile>
-__device__ inline void gram_load(const T* v, std::int64_t n, std::int64_t p, std::int64_t first, std::int64_t column,
-                                 std::int64_t end, accumulate_t<T> (&tile)[kGramColumns][GramShared<T, kTile>::kPitch]) {
-  constexpr int kThreads = kTile / kGramMicro * (kTile / kGramMicro);
-  KNAS_UNROLL
-  for (int l = 0; l < kTile * kGramColumns / kThreads; ++l) {
-    const int index = l * kThreads + int(threadIdx.x), row = index / 8 % kTile, k = index % 8 + index / (8 * kTile) * 8;
-    const std::int64_t i = first + row, at = column + k;
-    tile[k][row] = i < n && at < end ? load(v + i * p + at) : accumulate_t<T>(0);
+// A thread's share of the 16 columns of one tile: fetched to registers while the columns before are multiplied, then stored to shared memory.
+template <class T, int kTile> struct GramLoader {
+  static constexpr int kRowStep = kTile / kGramMicro * (kTile / kGramMicro) / 8, kRows = kTile / kRowStep, kHalves = kGramColumns / 8;
+
+  const T* base;        // this thread's first row and column
+  std::int64_t stride;  // to its next row
+  int rows;             // how many rows of V there are from its first one on, at most kTile
+  accumulate_t<T> held[kRows][kHalves];
+
+  __device__ GramLoader(const T* v, std::int64_t n, std::int64_t p, std::int64_t first) : stride(kRowStep * p) {
+    const std::int64_t row = first + threadIdx.x / 8, left = n - row;
+    base = v + row * p + threadIdx.x % 8;
+    rows = left < kTile ? int(left) : kTile;
   }
-}
+
+  // Columns column .. column + 16; 0 beyond the last row and `end`.
+  __device__ void fetch(std::int64_t column, std::int64_t end) {
+    const int columns = int(end - column < kGramColumns ? end - column : kGramColumns) - int(threadIdx.x % 8);
+    KNAS_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      KNAS_UNROLL
+      for (int h = 0; h < kHalves; ++h) {
+        held[r][h] = r * kRowStep < rows && 8 * h < columns ? load(base + r * stride + column + 8 * h) : accumulate_t<T>(0);
+      }
+    }
+  }
+
+  __device__ void store(accumulate_t<T> (&tile)[kGramColumns][GramShared<T, kTile>::kPitch]) const {
+    KNAS_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      KNAS_UNROLL
+      for (int h = 0; h < kHalves; ++h) tile[8 * h + threadIdx.x % 8][r * kRowStep + threadIdx.x / 8] = held[r][h];
+    }
+  }
+};
 
 // grid (tiles, chunks), (kTile / 4)^2 threads. partial [chunks, n, n]: tiles on and above the diagonal.
 template <class T, int kTile>
-__global__ void __launch_bounds__(kTile / kGramMicro * (kTile / kGramMicro))
+__global__ void __launch_bounds__(kTile / kGramMicro * (kTile / kGramMicro), kTile == 64 ? 2 : 5)
 gram_partial_kernel(const T* __restrict__ v, const std::int64_t n, const std::int64_t p, const std::int64_t length,
                     double* __restrict__ partial) {
   using Acc = accumulate_t<T>;
   using Shared = GramShared<T, kTile>;
   constexpr int kSide = kTile / kGramMicro;
+  constexpr bool kIsDouble = sizeof(Acc) == sizeof(double);  // its sums need no other ones behind them
   KNAS_SHARED(Shared, shared);
   std::int64_t row_tile = 0, column_tile = blockIdx.x;  // tile b of the upper triangle, row by row
   for (std::int64_t width = (n + kTile - 1) / kTile; column_tile >= width - row_tile;) column_tile -= width - row_tile++;
@@ -80,29 +105,34 @@ gram_partial_kernel(const T* __restrict__ v, const std::int64_t n, const std::in
   const int y = int(threadIdx.x) / kSide * kGramMicro, x = int(threadIdx.x) % kSide * kGramMicro;
   const auto& right = shared.rows[diagonal ? 0 : 1];
   double total[kGramMicro][kGramMicro] = {};
-  for (std::int64_t flush = begin; flush < end; flush += kGramFlush) {
-    const std::int64_t stop = flush + kGramFlush < end ? flush + kGramFlush : end;
-    Acc sum[kGramMicro][kGramMicro] = {};
-    for (std::int64_t column = flush; column < stop; column += kGramColumns) {
-      gram_load<T, kTile>(v, n, p, row_tile * kTile, column, stop, shared.rows[0]);
-      if (!diagonal) gram_load<T, kTile>(v, n, p, column_tile * kTile, column, stop, shared.rows[1]);
-      __syncthreads();
-      KNAS_UNROLL
-      for (int k = 0; k < kGramColumns; ++k) {
-        const auto a = *reinterpret_cast<const Four<Acc>*>(&shared.rows[0][k][y]);
-        const auto b = *reinterpret_cast<const Four<Acc>*>(&right[k][x]);
-        KNAS_UNROLL
-        for (int i = 0; i < kGramMicro; ++i) {
-          KNAS_UNROLL
-          for (int j = 0; j < kGramMicro; ++j) sum[i][j] += a.value[i] * b.value[j];
-        }
-      }
-      __syncthreads();
-    }
+  Acc sum[kGramMicro][kGramMicro] = {};
+  GramLoader<T, kTile> left_loader(v, n, p, row_tile * kTile), right_loader(v, n, p, column_tile * kTile);
+  left_loader.fetch(begin, end);
+  if (!diagonal) right_loader.fetch(begin, end);
+  for (std::int64_t column = begin, next = begin + kGramColumns; column < end; column = next, next += kGramColumns) {
+    left_loader.store(shared.rows[0]);
+    if (!diagonal) right_loader.store(shared.rows[1]);
+    __syncthreads();
+    if (next < end) left_loader.fetch(next, end);
+    if (next < end && !diagonal) right_loader.fetch(next, end);
     KNAS_UNROLL
-    for (int i = 0; i < kGramMicro; ++i) {
+    for (int k = 0; k < kGramColumns; ++k) {
+      const auto a = *reinterpret_cast<const Four<Acc>*>(&shared.rows[0][k][y]);
+      const auto b = *reinterpret_cast<const Four<Acc>*>(&right[k][x]);
       KNAS_UNROLL
-      for (int j = 0; j < kGramMicro; ++j) total[i][j] += double(sum[i][j]);
+      for (int i = 0; i < kGramMicro; ++i) {
+        KNAS_UNROLL
+        for (int j = 0; j < kGramMicro; ++j) sum[i][j] += a.value[i] * b.value[j];
+      }
+    }
+    __syncthreads();
+    if constexpr (!kIsDouble) {
+      if (next < end && (next - begin) % kGramFlush != 0) continue;
+      KNAS_UNROLL
+      for (int i = 0; i < kGramMicro; ++i) {
+        KNAS_UNROLL
+        for (int j = 0; j < kGramMicro; ++j) total[i][j] += double(sum[i][j]), sum[i][j] = 0;
+      }
     }
   }
   double* out = partial + std::int64_t(blockIdx.y) * n * n;
@@ -111,7 +141,7 @@ gram_partial_kernel(const T* __restrict__ v, const std::int64_t n, const std::in
     KNAS_UNROLL
     for (int j = 0; j < kGramMicro; ++j) {
       const std::int64_t row = row_tile * kTile + y + i, column = column_tile * kTile + x + j;
-      if (row < n && column < n) out[row * n + column] = total[i][j];
+      if (row < n && column < n) out[row * n + column] = kIsDouble ? double(sum[i][j]) : total[i][j];
     }
   }
 }
