@@ -39,7 +39,9 @@ Initialization = Annotated[str, typer.Option(help="kaiming or default.", rich_he
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda; CUDA where there is one.", rich_help_panel="Machine")
 ]
-Threads = Annotated[int | None, typer.Option(help="CPU threads to use.", rich_help_panel="Machine")]
+Threads = Annotated[
+    int | None, typer.Option(help="CPU threads; all cores, but one for digits.", rich_help_panel="Machine")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
 
 
@@ -72,12 +74,19 @@ def proxy_options(given: Sequence[str] | None, named: Mapping[str, Any]) -> dict
     return options
 
 
-def set_threads(threads: int | None) -> None:
-    """Limit the CPU threads of torch, where asked for.
+def set_threads(threads: int | None, dataset: str) -> None:
+    """Limit the CPU threads of torch, where asked for or where the data set's networks are small.
+
+    Args:
+        threads: how many; None for what suits the data set.
+        dataset: its name.
 
     Raises:
         UsageError: the number is below 1.
     """
+    from knas.search.settings import SMALL_THREADS
+
+    threads = SMALL_THREADS.get(dataset) if threads is None else threads
     if threads is None:
         return
     if threads < 1:

@@ -46,7 +46,7 @@ def command(
     from knas.search.runner import score_all
     from knas.search.settings import SearchSettings
 
-    options.set_threads(threads)
+    options.set_threads(threads, dataset)
     settings = SearchSettings(
         space=space,
         dataset=dataset,

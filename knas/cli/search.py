@@ -75,7 +75,7 @@ def command(
         return
     from knas.search.settings import SearchSettings
 
-    options.set_threads(threads)
+    options.set_threads(threads, dataset)
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
     settings = SearchSettings(
         space=space,

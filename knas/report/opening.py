@@ -14,7 +14,7 @@ def told_once(event: Event) -> list[str]:
         return [f"{event.run} is finished; this is its result"]
     if not isinstance(event, RunOpened):
         return []
-    lines = [_job(event.settings), _networks(event.settings), f"run {event.run}"]
+    lines = [_job(event.settings), _networks(event.settings), f"run {event.run} on {event.machine}"]
     if event.scores or event.trials:
         lines[-1] += f", resumed: {event.scores} scores and {event.trials} trials are recorded"
     return [*lines, *(f"note: {note}" for note in event.notes)]
@@ -30,9 +30,9 @@ def _job(settings: Mapping[str, Any]) -> str:
 
 
 def _networks(settings: Mapping[str, Any]) -> str:
-    subset = settings["max_train_samples"]
+    subset, cells = settings["max_train_samples"], settings["cells_per_stage"]
     return (
-        f"networks: {settings['channels']} channels, {settings['cells_per_stage']} cells per stage; "
+        f"networks: {settings['channels']} channels, {cells} cell{'s' if cells > 1 else ''} per stage; "
         f"training: batches of {settings['batch_size']}, "
         f"{'with' if settings['augment'] else 'no'} augmentation" + (f", {subset} images" if subset else "")
     )

@@ -27,7 +27,7 @@ def print_result(console: Console, result: SearchResult) -> None:
     console.print(table)
     if len(result.top_k) > SHOWN:
         _say(console, f"({len(result.top_k) - SHOWN} more in {result.run}/result.json)")
-    for line in _lines(result):
+    for line in ("", *_lines(result)):
         _say(console, line)
 
 

@@ -59,7 +59,7 @@ class Tally:
     def _add_answer(self, event: Scored | Trained) -> None:
         value = _value(event.row)
         self.done += 1
-        self.epoch = self.epochs = 0
+        self.epoch, self.epochs, self.accuracy = 0, 0, None
         if value is None:
             self.failed += 1
         elif self.best is None or value > self.best:

@@ -13,13 +13,14 @@ from knas.runs.record import ScoreRow, TrialRow
 class RunOpened:
     """The run's folder is held; `scores` and `trials` are what its record holds already.
 
-    `notes` are what the user should know of the data set.
+    `machine` is where it computes, and `notes` are what the user should know of the data set.
     """
 
     run: str
     settings: Mapping[str, Any]
     scores: int
     trials: int
+    machine: str
     notes: tuple[str, ...] = ()
 
 

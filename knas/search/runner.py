@@ -60,7 +60,7 @@ def run_search(
     config = {**settings.to_dict(), DATA: networks.dataset.fingerprint}
     with folder.opened(config, FREE) as record:
         recorded = len(record.scores()), len(record.trials())
-        watcher(RunOpened(str(folder.path), config, *recorded, networks.dataset.notes))
+        watcher(RunOpened(str(folder.path), config, *recorded, _machine(where), networks.dataset.notes))
         assert settings.epochs is not None  # the settings are resolved
         evaluator = Evaluator(
             space, networks, record, seed=settings.seed, epochs=settings.epochs, watcher=watcher
@@ -180,6 +180,15 @@ def versions() -> dict[str, str]:
         "python": platform.python_version(),
     }
     return {**found, "cuda": torch.version.cuda} if torch.version.cuda else found
+
+
+def _machine(device: torch.device) -> str:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{device} with {threads} thread{'s' if threads > 1 else ''}"
 
 
 def _device(device: str | torch.device | None) -> torch.device:

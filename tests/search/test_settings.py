@@ -17,9 +17,9 @@ def test_defaults_are_the_papers() -> None:
 
 
 def test_digits_are_smaller() -> None:
-    settings = SearchSettings().resolved()
-    assert settings.samples is not None
-    assert settings.samples < 100
+    small, paper = SearchSettings().resolved(), SearchSettings(dataset="cifar10").resolved()
+    for name in ("top_k", "epochs", "cells_per_stage", "batch_size"):
+        assert getattr(small, name) < getattr(paper, name)
 
 
 def test_given_values_win_and_top_k_follows_fewer_samples() -> None:
