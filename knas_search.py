@@ -7,11 +7,18 @@ import sys
 
 
 def main() -> None:
-    """Run the command line of `knas.cli`; exit with 1 and one line where knas cannot be imported."""
+    """Run the command line of `knas.cli`; exit with 1 and one line where something of it cannot be imported."""
     try:
         from knas.cli import main as command
+
+        command()
     except ImportError as error:
         if os.environ.get("KNAS_DEBUG") == "1":
             raise
-        sys.exit(f"error: {error}")
-    command()
+        foreign = error.name is not None and not error.name.startswith("knas")
+        remedy = (
+            "; knas was installed without its dependencies: pip install . without --no-deps"
+            if foreign
+            else ""
+        )
+        sys.exit(f"error: {error}{remedy}")

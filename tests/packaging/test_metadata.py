@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
 import yaml
 
 import knas
@@ -46,22 +45,32 @@ def test_the_console_script_points_at_the_command_line():
     assert script.value == "knas_search:main"
 
 
-def run_command(folder: Path, torch_version: str, debug: str = "0") -> subprocess.CompletedProcess[str]:
-    program = f"import torch; torch.__version__ = {torch_version!r}; import knas_search; knas_search.main()"
+def run_command(folder: Path, before: str, debug: str = "0") -> subprocess.CompletedProcess[str]:
+    """Runs `knas-search --version` after some Python that spoils the installation."""
+    program = f"import sys, torch; {before}; import knas_search; knas_search.main()"
     command = [sys.executable, "-c", program, "--version"]
     environment = {**os.environ, "KNAS_DEBUG": debug}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def test_the_command_says_in_one_line_that_knas_does_not_fit_this_torch(tmp_path):
-    run = run_command(tmp_path, "2.99.0")
+    other = "torch.__version__ = '2.99.0'"
+    run = run_command(tmp_path, other)
     assert run.returncode == 1
     (line,) = run.stderr.splitlines()
     assert line.startswith("error: knas was compiled for torch ")
-    assert "Traceback" in run_command(tmp_path, "2.99.0", debug="1").stderr
+    assert "Traceback" in run_command(tmp_path, other, debug="1").stderr
+
+
+def test_the_command_says_in_one_line_that_a_dependency_is_missing(tmp_path):
+    run = run_command(tmp_path, "sys.modules['typer'] = None")
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert "typer" in line
+    assert "installed without its dependencies: pip install ." in line
 
 
 def test_the_command_prints_the_version(tmp_path):
-    run = run_command(tmp_path, torch.__version__)
+    run = run_command(tmp_path, "pass")
     assert run.returncode == 0
     assert run.stdout.splitlines()[:2] == doctor.version_text().splitlines()[:2]
