@@ -37,7 +37,7 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def channels_last_weights(model: torch.nn.Module) -> Iterator[None]:
-    """Lay weights of 2d convolutions out as the batches are: a step takes 0.6 to 0.85 of the time.
+    """Lay weights of 2d convolutions out as the batches are: a step takes 0.55 to 0.85 of the time.
 
     Weights that were contiguous are so again afterwards, as safetensors and others want them.
     """

@@ -31,8 +31,8 @@ class Recipe:
         crop_padding: Border of the random crop in pixels; None for an eighth of the image's height: 4 at
             32 pixels and 2 at 16 as in the benchmark, 1 at 8.
         precision: Of the network's arithmetic; the weights are float32. "auto" takes bfloat16 where the
-            hardware multiplies matrices in it (CPUs with AMX or AVX512-BF16, GPUs from compute capability 8.0
-            on), float16 with a scaled loss on older GPUs, else float32.
+            hardware is faster in it (CPUs with AMX, GPUs from compute capability 8.0 on), float16 with a scaled
+            loss on older GPUs, else float32.
         record_gram: Whether to record the mean and the coherence of the Gram matrix of the loss gradients
             after each epoch.
     """

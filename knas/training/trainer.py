@@ -75,7 +75,7 @@ def train(
     untrained model among them, goes on after the last saved epoch and ends with the same bits as a training
     without interruption, on the same machine with as many threads: all that an epoch draws follows from the
     seed and its number. The global random state, the modes of the modules and torch's settings are left as
-    they were. A training that ends by an exception, Ctrl-C included, gives the model back the weights that it
+    they were; gradients in the parameters' `grad` are cleared. A training that ends by an exception, Ctrl-C included, gives the model back the weights that it
     came with.
 
     Args:

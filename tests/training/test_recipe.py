@@ -57,9 +57,11 @@ def test_the_learning_rate_is_that_of_torch() -> None:
     assert cosine_learning_rate(0.1, 7, 7) == pytest.approx(0)
 
 
-def test_precision_is_settled_by_the_device() -> None:
+@pytest.mark.parametrize("capability", ["amx_bf16", "avx512_bf16"])
+def test_precision_is_settled_by_the_device(monkeypatch: pytest.MonkeyPatch, capability: str) -> None:
     cpu = torch.device("cpu")
-    assert resolve_precision("auto", cpu) in {"float32", "bfloat16"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
+    assert resolve_precision("auto", cpu) == ("bfloat16" if capability == "amx_bf16" else "float32")
     assert resolve_precision("float32", cpu) == "float32"
     with pytest.raises(UsageError, match="float16"):
         resolve_precision("float16", cpu)
