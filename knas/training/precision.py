@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 
 import torch
 
@@ -34,7 +35,8 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         return precision
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.get_device_capability(device) >= (8, 0) else "float16"
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch that knas is built for
+    # not in every torch that knas is built for
+    capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bfloat16" if device.type == "cpu" and capabilities.get("amx_bf16") else "float32"
 
 

@@ -75,8 +75,8 @@ def train(
     untrained model among them, goes on after the last saved epoch and ends with the same bits as a training
     without interruption, on the same machine with as many threads: all that an epoch draws follows from the
     seed and its number. The global random state, the modes of the modules and torch's settings are left as
-    they were; gradients in the parameters' `grad` are cleared. A training that ends by an exception, Ctrl-C included, gives the model back the weights that it
-    came with.
+    they were; gradients in the parameters' `grad` are cleared. A training that ends by an exception, Ctrl-C
+    included, gives the model back the weights that it came with.
 
     Args:
         model: Takes images [n, 3, H, W], gives logits [n, num_classes]. Parameters with `requires_grad=False`
