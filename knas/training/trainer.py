@@ -15,6 +15,7 @@ from torch import Tensor
 
 from knas.data import Augmentation, DeviceData, ImageDataset, split
 from knas.errors import KnasError, NotFiniteError, RunError, UsageError
+from knas.gradients.memory import is_out_of_memory
 from knas.training.checkpoint import (
     check_identity,
     load_checkpoint,
@@ -163,7 +164,7 @@ class _Run:
                     yield
             except BaseException as error:
                 model.load_state_dict(self.initial)
-                if isinstance(error, torch.OutOfMemoryError):
+                if is_out_of_memory(error):
                     raise KnasError(
                         f"recipe: batch_size={self.recipe.batch_size} is more than the memory of "
                         f"{self.device} can hold; pass a smaller one"

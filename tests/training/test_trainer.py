@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from knas import data, training
-from knas.errors import NotFiniteError, RunError, UsageError
+from knas.errors import KnasError, NotFiniteError, RunError, UsageError
 from knas.training import checkpoint as checkpoints
 from knas.training import trainer
 
@@ -232,6 +232,19 @@ def test_a_weight_that_is_not_finite_stops_the_training(
     model.register_parameter("unused", torch.nn.Parameter(torch.tensor([float("inf")])))
     with pytest.raises(NotFiniteError, match="unused holds NaN or Inf after epoch 1 of 4"):
         training.train(model, digits, RECIPE)
+
+
+def test_running_out_of_memory_names_the_batch_size(
+    network: Network, digits: data.ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+
+    monkeypatch.setattr(trainer._Run, "_step", fail)
+    model = network()
+    with pytest.raises(KnasError, match="batch_size=64 is more than the memory of cpu can hold"):
+        training.train(model, digits, RECIPE)
+    assert same_weights(model, network())
 
 
 def test_bad_arguments_are_named(network: Network, digits: data.ImageDataset) -> None:
