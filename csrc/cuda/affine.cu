@@ -30,5 +30,6 @@ void affine_gram(const AffineGeometry& g, const Sampled<T>& a, const accumulate_
   template void affine_gram(const AffineGeometry&, const Sampled<T>&, const accumulate_t<T>*, const accumulate_t<T>*,      \
                             double*, double*, cudaStream_t);
 KNAS_FOR_ELEMENTS(KNAS_INSTANTIATE)
+#undef KNAS_INSTANTIATE
 
 }  // namespace knas::cuda

@@ -4,11 +4,20 @@
 
 #include "cuda/element.cuh"
 
-// tests/native/simt.h gives its own definitions: one object of each type per emulated block.
+// tests/native/simt.h gives its own definitions: one object of each type per emulated block; a launch that runs on the CPU.
 #ifndef KNAS_SHARED
 #define KNAS_SHARED(type, name) __shared__ type name
 #define KNAS_UNROLL _Pragma("unroll")
 #define KNAS_NO_UNROLL _Pragma("unroll 1")
+
+namespace knas::cuda {
+
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, unsigned threads, cudaStream_t stream, const A&... arguments) {
+  kernel<<<grid, threads, 0, stream>>>(arguments...);
+}
+
+}  // namespace knas::cuda
 #endif
 
 namespace knas::cuda {

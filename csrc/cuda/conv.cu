@@ -37,5 +37,6 @@ void conv_gram(const ConvGeometry& g, const Sampled<T>& a, double* scratch, doub
   template void conv_sampled_gradients(const ConvGeometry&, const Sampled<T>&, accumulate_t<T>*, cudaStream_t);     \
   template void conv_gram(const ConvGeometry&, const Sampled<T>&, double*, double*, cudaStream_t);
 KNAS_FOR_ELEMENTS(KNAS_INSTANTIATE)
+#undef KNAS_INSTANTIATE
 
 }  // namespace knas::cuda

@@ -1,12 +1,13 @@
 // Launches the kernels on raw device pointers. Nothing here allocates, synchronizes or checks for errors; sizes are > 0.
 // `scratch` is device memory of the stated size. T: float, double, bfloat16 or float16.
 #pragma once
-#include <cuda_runtime_api.h>
-
 #include <cstdint>
 
 #include "core/element.h"
 #include "core/geometry.h"
+
+struct CUstream_st;
+using cudaStream_t = CUstream_st*;  // as in CUDA's own headers, which this one does not need
 
 namespace knas::cuda {
 

@@ -11,13 +11,13 @@ void launch_statistics(const double* moments, std::int64_t chunks, std::int64_t 
 template <class Run>
 void launch_sampled(const typename Run::Task& task, unsigned threads, typename Run::Acc* g, cudaStream_t stream) {
   const Split split = split_work(task.s, Run::kEntries, task.n);
-  sampled_kernel<Run><<<split.blocks(), threads, 0, stream>>>(task, split, g);
+  launch(sampled_kernel<Run>, split.blocks(), threads, stream, task, split, g);
 }
 
 template <class Run>
 void launch_gram(const typename Run::Task& task, unsigned threads, double* scratch, double* statistics, cudaStream_t stream) {
   const Split split = split_work(task.s, Run::kEntries, pair_units(task.n));
-  moments_kernel<Run><<<split.blocks(), threads, 0, stream>>>(task, split, scratch);
+  launch(moments_kernel<Run>, split.blocks(), threads, stream, task, split, scratch);
   launch_statistics(scratch, split.chunks, task.s, task.n, statistics, stream);
 }
 

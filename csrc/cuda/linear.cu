@@ -25,5 +25,6 @@ void linear_gram(const LinearGeometry& g, const Sampled<T>& a, double* scratch, 
   template void linear_sampled_gradients(const LinearGeometry&, const Sampled<T>&, accumulate_t<T>*, cudaStream_t); \
   template void linear_gram(const LinearGeometry&, const Sampled<T>&, double*, double*, cudaStream_t);
 KNAS_FOR_ELEMENTS(KNAS_INSTANTIATE)
+#undef KNAS_INSTANTIATE
 
 }  // namespace knas::cuda

@@ -23,7 +23,11 @@
 
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
+  dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
+
+struct CUstream_st;
+using cudaStream_t = CUstream_st*;
 
 namespace simt {
 
@@ -116,3 +120,13 @@ template <class T> T __shfl_xor_sync(unsigned, T value, int mask) {
 }
 
 template <class T> T __ldg(const T* address) { return *address; }
+
+namespace knas::cuda {
+
+// What the launchers of cuda/*.cu call instead of <<<...>>>: a test may include those files whole.
+template <class... P, class... A>
+void launch(void (*kernel)(P...), dim3 grid, unsigned threads, cudaStream_t, const A&... arguments) {
+  simt::launch(kernel, grid, dim3{threads}, P(arguments)...);
+}
+
+}  // namespace knas::cuda
