@@ -9,7 +9,7 @@ from knas.cli import doctor, score, search
 app = typer.Typer(
     name="knas-search",
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

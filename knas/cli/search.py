@@ -12,6 +12,7 @@ import typer
 
 from knas.cli import DEBUG, options
 from knas.cli.doctor import print_version
+from knas.errors import UsageError
 
 if TYPE_CHECKING:
     from knas.runs.result import SearchResult
@@ -31,7 +32,9 @@ def command(
     seed: options.Seed = 0,
     run: Annotated[
         Path | None,
-        typer.Option(help="Folder of the run; the same command on it resumes. [default: by settings]"),
+        typer.Option(
+            help="Folder of the run; the same command on it resumes. Without it, named by the settings."
+        ),
     ] = None,
     control: Annotated[
         bool, typer.Option("--control", help="Also train as many at random, for comparison.")
@@ -47,7 +50,10 @@ def command(
     cells_per_stage: options.CellsPerStage = None,
     initialization: options.Initialization = "kaiming",
     batch_size: Annotated[
-        int | None, typer.Option(help="Images per training step.", rich_help_panel="Training")
+        int | None,
+        typer.Option(
+            help="Images per training step; 256, or less where there are few.", rich_help_panel="Training"
+        ),
     ] = None,
     augment: Annotated[
         bool, typer.Option(help="Crop and mirror training images.", rich_help_panel="Training")
@@ -66,12 +72,14 @@ def command(
 ) -> None:
     """Find a neural architecture without training most candidates.
 
-    Draws architectures, scores each untrained by its gradient kernel, trains the best few, and keeps the best
-    of these. Numbers that are not given suit the data set and are printed at the start.
+    Draws architectures, scores each untrained by its gradient kernel, and trains the best few.
+
+    Numbers that are not given suit the data set and are printed at the start. The same command resumes.
     """
     if debug:
         os.environ[DEBUG] = "1"
     if context.invoked_subcommand is not None:
+        _refuse_early_options(context, context.invoked_subcommand)
         return
     from knas.search.settings import SearchSettings
 
@@ -98,6 +106,15 @@ def command(
     ).resolved()
     result = _run(settings, run if run is not None else settings.run_name(), device, quiet=quiet or as_json)
     _show(result, as_json)
+
+
+def _refuse_early_options(context: typer.Context, subcommand: str) -> None:
+    """An option of the main job before a subcommand would do nothing: say so."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if name != "debug" and source is not None and source.name == "COMMANDLINE":
+            option = "json" if name == "as_json" else name.replace("_", "-")
+            raise UsageError(f"--{option} must come after {subcommand!r}, if that command takes it")
 
 
 def _run(settings: SearchSettings, run: Path, device: str | None, *, quiet: bool) -> SearchResult:

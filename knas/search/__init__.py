@@ -45,8 +45,8 @@ def search(
     accuracy. Everything is recorded in the run's folder as it happens: the same call on the same folder goes
     on where an earlier one was interrupted, even by `kill -9`, and returns a finished run's result as it is.
 
-    Where None, `samples`, `top_k`, `epochs`, `channels`, `cells_per_stage` and `batch_size` are 100, 20, 20,
-    16, 5 and 256 as in the paper, but smaller (`knas.search.settings.SMALL`) for "digits".
+    Where None, `samples`, `top_k`, `epochs`, `channels` and `cells_per_stage` are 100, 20, 20, 16 and 5 as in the
+    paper, but smaller (`knas.search.settings.SMALL`) for "digits".
 
     Args:
         space: name of a search space, one of `knas.spaces.names()`.
@@ -61,7 +61,7 @@ def search(
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
         score_samples: images per score.
         max_train_samples: train on a class-balanced subset of this size.
-        batch_size: images per training step.
+        batch_size: images per training step; None for 256, or less where there are few images.
         channels: of the first stage of a network.
         cells_per_stage: of a network.
         initialization: "kaiming" as in the paper, or "default" for PyTorch's.

@@ -75,11 +75,6 @@ def generator(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, *purpose]))
 
 
-def derived_seed(seed: int, index: int) -> int:
-    """The 32-bit seed of the architecture with this index under a run's seed."""
-    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
-
-
 def draw_classes(space: SearchSpace, count: int, rng: np.random.Generator) -> list[Architecture]:
     """Draw architectures of distinct isomorphism classes; all classes where there are no more than `count`.
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from knas.errors import UsageError
 from knas.runs.best import write_weights
 from knas.runs.record import TrialRow
-from knas.search.base import derived_seed
 from knas.search.evaluator import Measured
-from knas.search.settings import SearchSettings
+from knas.search.settings import SearchSettings, default_batch_size, option
 from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 class Networks:
     """The `Backend` of a search on images.
 
-    Every network of a run is built from a seed of its own, derived from the run's seed and the architecture's
-    index, and scored on the same images; so no number depends on the order in which networks are handled.
+    Every network of a run is built from the run's seed, so that layers which two architectures share start with
+    the same weights and their scores differ by the architectures alone, and is scored on the same images. No number
+    depends on the order in which networks are handled.
 
     Attributes:
         dataset: the data set.
+        batch_size: images per training step.
     """
 
     def __init__(
@@ -58,6 +60,13 @@ class Networks:
         self._settings = settings
         self._folder = folder
         self._device = device
+        available = len(dataset.train_labels)
+        self.batch_size = settings.batch_size or default_batch_size(available)
+        if settings.score_samples > available:
+            raise UsageError(
+                f"{option('score_samples')} must be at most {available:,}, the number of training images, "
+                f"not {settings.score_samples:,}"
+            )
         self._batch = score_batch(dataset, settings.score_samples, seed=settings.seed, device=device)
         self._best: dict[tuple[str, int], tuple[float, Path]] = {}
         self._build(space.architecture(0))
@@ -90,11 +99,10 @@ class Networks:
 
         settings = self._settings
         model = self._build(architecture)
-        assert settings.batch_size is not None  # the settings are resolved
         result = train(
             model,
             self.dataset,
-            Recipe(epochs=epochs, batch_size=settings.batch_size, augment=settings.augment),
+            Recipe(epochs=epochs, batch_size=self.batch_size, augment=settings.augment),
             seed=settings.seed,  # the same split, order and crops for every network
             device=self._device,
             checkpoint=self._path(architecture, epochs, ".checkpoint"),
@@ -138,7 +146,7 @@ class Networks:
             "index": self._space.index(architecture),
             "dataset": self._settings.dataset,
             "classes": list(dataset.classes),
-            "build": self._arguments(architecture),
+            "build": self._arguments(),
             "precision": resolve_precision("auto", self._device),
             "mean": [float(value) for value in dataset.mean],
             "std": [float(value) for value in dataset.std],
@@ -147,17 +155,17 @@ class Networks:
             "Inputs: images in 0..1, less mean, divided by std; accuracies were measured in this precision.",
         }
 
-    def _arguments(self, architecture: Architecture) -> dict[str, Any]:
+    def _arguments(self) -> dict[str, Any]:
         return {
             "num_classes": self.dataset.num_classes,
-            "seed": derived_seed(self._settings.seed, self._space.index(architecture)),
+            "seed": self._settings.seed,
             "channels": self._settings.channels,
             "cells_per_stage": self._settings.cells_per_stage,
             "initialization": self._settings.initialization,
         }
 
     def _build(self, architecture: Architecture) -> torch.nn.Module:
-        return self._space.build(architecture, **self._arguments(architecture))
+        return self._space.build(architecture, **self._arguments())
 
     def _path(self, architecture: Architecture, epochs: int, suffix: str) -> Path:
         digest = hashlib.sha256(f"{architecture} {epochs}".encode()).hexdigest()[:16]

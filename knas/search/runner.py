@@ -59,8 +59,9 @@ def run_search(
     networks = _networks(space, settings, folder.trials, where)
     config = {**settings.to_dict(), DATA: networks.dataset.fingerprint}
     with folder.opened(config, FREE) as record:
+        told = {**config, "batch_size": networks.batch_size}
         recorded = len(record.scores()), len(record.trials())
-        watcher(RunOpened(str(folder.path), config, *recorded, _machine(where), networks.dataset.notes))
+        watcher(RunOpened(str(folder.path), told, *recorded, _machine(where), networks.dataset.notes))
         assert settings.epochs is not None  # the settings are resolved
         evaluator = Evaluator(
             space, networks, record, seed=settings.seed, epochs=settings.epochs, watcher=watcher

@@ -6,20 +6,27 @@ from typing import Any
 import pytest
 
 from knas.errors import UsageError
-from knas.search.settings import SearchSettings
+from knas.search.settings import SearchSettings, default_batch_size
 
 
 def test_defaults_are_the_papers() -> None:
     settings = SearchSettings(dataset="cifar10").resolved()
     assert (settings.samples, settings.top_k, settings.epochs) == (100, 20, 20)
-    assert (settings.channels, settings.cells_per_stage, settings.batch_size) == (16, 5, 256)
+    assert (settings.channels, settings.cells_per_stage, settings.batch_size) == (16, 5, None)
     assert settings.augment is True
 
 
 def test_digits_are_smaller() -> None:
     small, paper = SearchSettings().resolved(), SearchSettings(dataset="cifar10").resolved()
-    for name in ("top_k", "epochs", "cells_per_stage", "batch_size"):
+    for name in ("top_k", "epochs", "cells_per_stage"):
         assert getattr(small, name) < getattr(paper, name)
+
+
+@pytest.mark.parametrize(
+    ("images", "size"), [(50_000, 256), (12_800, 256), (12_799, 128), (2000, 32), (800, 16), (3, 16)]
+)
+def test_few_images_get_smaller_batches(images: int, size: int) -> None:
+    assert default_batch_size(images) == size
 
 
 def test_given_values_win_and_top_k_follows_fewer_samples() -> None:
