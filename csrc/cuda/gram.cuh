@@ -1,16 +1,15 @@
 // G = V V^T in float64 for per-sample vectors V [n, p], and what is read off G:
 //   mean, mean_off_diagonal, trace, split (sampled.cuh) and frobenius = ||G||_F.
 //
-// Layout. gram_partial_kernel: a block owns one tile of 64 x 64 (32 x 32 for n <= 32) entries of G on or above the diagonal and one chunk
-// of the p columns; (tile / 4)^2 threads, each 4 x 4 sums, 16 columns at a time through shared memory, the next
-// 16 already on their way to registers. Sums are float for at most 512
-// columns and double beyond. gram_combine_kernel adds the chunks of each entry in their order and mirrors; so G is
-// symmetric to the bit. Chunks depend on n and p only.
+// Layout. gram_partial_kernel: a block owns one tile of 64 x 64 (32 x 32 for n <= 32) entries of G on or above the diagonal and one chunk of
+// the p columns; (tile / 4)^2 threads, each 4 x 4 sums, 16 columns at a time through shared memory, the next 16 already on their way to
+// registers. Sums are float for at most 512 columns and double beyond. gram_combine_kernel adds the chunks of each entry in their order and
+// mirrors, so G is symmetric to the bit. Chunks depend on n and p only.
 //   Shared tiles are [16 columns][tile rows, padded by 4]: a warp loads 4 rows x 8 columns (whole 32-byte sectors) and stores them to 32
 //   different banks (4 column + row mod 32); 4 x 4 sums take 2 loads of 16 bytes per column (double: 32).
 //
 // Count, n = 64, p = 1,000,000, float32: 256 MB, 76 us at 3.35 TB/s; 64 x 64 x p x 2 = 8.2 GFLOP (the diagonal tile is computed whole),
-// 122 us at 67 TFLOP/s, and shared memory about as much: bound by arithmetic, ~2 x the bandwidth floor. Blocks: 264 chunks of one tile.
+// 122 us at 67 TFLOP/s, and shared memory about as much: bound by arithmetic, ~2 x the bandwidth floor. Blocks: 261 chunks of one tile.
 // Partial sums: chunks x n^2 doubles, 8.6 MB here; read once.
 // Dropped: cuBLAS (syrk has no float64 accumulation of float32, its order of summation is not ours, one more library to link); tensor
 // cores in tf32 (3e-4: the off-diagonal mean is a small difference of large numbers). For n >> 64 a library product will win.
