@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,19 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 def pytest_configure(config: pytest.Config) -> None:
     threads = os.environ.get("KNAS_TEST_THREADS") or min(4, len(os.sched_getaffinity(0)))
     torch.set_num_threads(int(threads))
+    os.environ["PYTHONSAFEPATH"] = "1"  # see `elsewhere`
+
+
+@pytest.fixture(autouse=True, scope="session")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests run outside the source tree, whose knas/ has no extension and would hide the installed one.
+
+    Python puts the current folder first on the path of the programs that tests start.
+    """
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
 
 
 def no_cuda_reason() -> str | None:
