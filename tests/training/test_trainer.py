@@ -174,7 +174,7 @@ def test_a_killed_process_is_taken_up_by_another(
 ) -> None:
     path = tmp_path / "a.checkpoint"
     code = KILLED.format(tests=str(Path(__file__).parent), threads=torch.get_num_threads(), path=str(path))
-    killed = subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2])
+    killed = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path)
     assert killed.returncode == -signal.SIGKILL
     whole, resumed = network(), network()
     expected = untimed(training.train(whole, digits, RECIPE))
