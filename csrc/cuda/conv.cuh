@@ -3,13 +3,13 @@
 //
 // Layout. A block owns a run of 8 neighbouring entries and one sample after another; its threads stride over the output positions t,
 // so that loads along a plane coalesce, and each keeps 8 sums in registers: d is read once for all 8 when they share the output
-// channel (always, but for a run across a border: entries come sorted, in blocks of few output x few input channels x all taps).
+// channel (mostly: entries come sorted, in blocks of few output x few input channels x all taps), and once per entry in a run across a border.
 // The taps of one plane are read through L1. 8 sums x 32 lanes cost 9 shuffles, warps are added through shared memory.
 // An entry is decoded once per block (64-bit divisions), positions advance by additions.
 //
-// Count, n = 64, x and d [64, 16, 32, 32], 50 entries of 3x3 taps (1 output x 6 input channels), float32:
-//   bytes  64 x 7 planes x 4 KiB = 1.8 MB, 0.55 us at 3.35 TB/s;   operations 64 x 50 x 1024 x 2 = 6.6 MFLOP, 0.1 us at 67 TFLOP/s
-//   L1     64 x 1024 x (50 + 7) x 4 B = 15 MB over 132 SMs at 128 B per cycle: 0.5 us
+// Count, n = 64, x and d [64, 16, 32, 32], 50 entries of 3x3 taps (3 output x 2 input channels), float32:
+//   bytes  64 x 5 planes x 4 KiB = 1.3 MB, 0.39 us at 3.35 TB/s;   operations 64 x 50 x 1024 x 2 = 6.6 MFLOP, 0.1 us at 67 TFLOP/s
+//   L1     64 x 1024 x (50 + 5 + 2 x 8 in 2 runs across a border) x 4 B = 19 MB over 132 SMs at 128 B per cycle: 0.6 us
 //   blocks 7 runs x 64 samples = 448 of 256 threads (moments: 7 x 32 pairs = 224), 4 positions x 8 taps per thread: a few dependent
 //   loads deep, 1 to 2 us. So one layer is bound by latency and launch, not by bytes: more work per launch is the next step.
 // Dropped: planes staged in shared memory (a barrier and a copy, to save L1 reads that are not the limit; pays from ~4 runs

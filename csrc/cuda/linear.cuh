@@ -1,13 +1,13 @@
 // Sampled per-sample gradients of a linear layer at t positions per sample (tokens, pixels; 1 for a plain one):
 //   g[i, (o, c)] = sum_t d[i, t, o] x[i, t, c],   g[i, bias o] = sum_t d[i, t, o].
 //
-// Layout. Features are the fast axis in memory, so lanes are entries: a block owns 32 neighbouring entries, which are neighbours in x
-// when the sampler draws them in blocks (few outputs x many inputs), and its warps share the positions, warp w taking w, w + warps, ...;
+// Layout. Features are the fast axis in memory, so lanes are entries: a block owns 32 neighbouring entries, which share inputs and outputs
+// when the sampler draws them in blocks (few outputs x few inputs), and its warps share the positions, warp w taking w, w + warps, ...;
 // four independent sums per thread keep loads in flight and rounding short. One shared-memory sum over the warps, no shuffles.
 // Each thread decodes its own entry once per block.
 //
-// Count, n = 64, t = 128, x [64, 128, 768], d [64, 128, 768], 50 entries (1 output x 50 inputs), float32:
-//   bytes  64 x 128 x (50 x 4 B in 7 sectors of 32 B + 1 sector for d) = 2.1 MB, 0.63 us at 3.35 TB/s; 0.8 MFLOP
+// Count, n = 64, t = 128, x [64, 128, 768], d [64, 128, 768], 50 entries (8 outputs x 7 inputs, anywhere), float32:
+//   bytes  64 x 128 x (7 + 8 sectors of 32 B) = 3.9 MB, 1.2 us at 3.35 TB/s; 0.8 MFLOP
 //   blocks 2 runs x 64 samples = 128 of 256 threads, 16 positions per thread in 4 steps. Bound by latency, like conv.cuh.
 //   t = 1: one product per entry and sample, 32 threads per block.
 // Dropped: lanes as positions (each lane reads another sector for 4 of its 32 bytes: 8 x the traffic).
