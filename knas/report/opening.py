@@ -16,8 +16,14 @@ def told_once(event: Event) -> list[str]:
         return []
     lines = [_job(event.settings), _networks(event.settings), f"run {event.run} on {event.machine}"]
     if event.scores or event.trials:
-        lines[-1] += f", resumed: {event.scores} scores and {event.trials} trials are recorded"
+        recorded = f"{count(event.scores, 'score')} and {count(event.trials, 'trial')}"
+        lines[-1] += f", resumed: {recorded} on record"
     return [*lines, *(f"note: {note}" for note in event.notes)]
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 score, 2 scores."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _job(settings: Mapping[str, Any]) -> str:
@@ -25,14 +31,14 @@ def _job(settings: Mapping[str, Any]) -> str:
     return (
         f"{settings['space']} on {settings['dataset']}: {settings['samples']} architectures scored by "
         f"{settings['proxy']} ({settings['score_samples']} images{options}), "
-        f"the top {settings['top_k']} trained for {settings['epochs']} epochs, seed {settings['seed']}"
+        f"the top {settings['top_k']} trained for {count(settings['epochs'], 'epoch')}, seed {settings['seed']}"
     )
 
 
 def _networks(settings: Mapping[str, Any]) -> str:
     subset, cells = settings["max_train_samples"], settings["cells_per_stage"]
     return (
-        f"networks: {settings['channels']} channels, {cells} cell{'s' if cells > 1 else ''} per stage; "
+        f"networks: {count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage; "
         f"training: batches of {settings['batch_size']}, "
-        f"{'with' if settings['augment'] else 'no'} augmentation" + (f", {subset} images" if subset else "")
+        f"{'with' if settings['augment'] else 'no'} augmentation" + (f", {subset:,} images" if subset else "")
     )

@@ -119,7 +119,9 @@ def test_plain_lines_have_no_control_codes_and_are_few() -> None:
 def test_the_recorded_part_is_one_line() -> None:
     lines = shown(PlainProgress, events(recorded=50), terminal=False).splitlines()
     assert sum(line.startswith("scoring") for line in lines) == 1
-    assert any(line.startswith("run runs/x on cpu, resumed: 3 scores and 0 trials") for line in lines)
+    assert any(
+        line.startswith("run runs/x on cpu, resumed: 3 scores and 0 trials on record") for line in lines
+    )
 
 
 def test_live_display_ends_with_the_last_state() -> None:
