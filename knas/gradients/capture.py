@@ -177,15 +177,14 @@ class Capture(TorchFunctionMode):
     def _note_other_uses(
         self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, output: Any
     ) -> None:
-        if func in _NO_GRADIENT or not _has_float_tensor(output):
+        slots = [slot for value in _flatten((args, kwargs or {})) if (slot := self.layers.slots.get(id(value)))]
+        if not slots or func in _NO_GRADIENT or not _has_float_tensor(output):
             return
-        name = getattr(func, "__name__", str(func))
-        for value in _flatten((args, kwargs or {})):
-            if slot := self.layers.slot(value):
-                if torch.is_grad_enabled():
-                    self.uncovered.setdefault(slot, f"no per-sample rule covers its use in {name}")
-                else:
-                    self.switched_off.add(slot)
+        if torch.is_grad_enabled():
+            reason = f"no per-sample rule covers its use in {getattr(func, '__name__', func)}"
+            self.uncovered.update({slot: reason for slot in slots if slot not in self.uncovered})
+        else:
+            self.switched_off.update(slots)
 
 
 def _with_copied_input(

@@ -57,7 +57,9 @@ def layers_of(model: nn.Module) -> Layers:
     found = Layers([], {}, [])
     for path, module in model.named_modules():
         layer = Layer(path or type(model).__name__, type(module).__name__)
-        for leaf, parameter in module.named_parameters(recurse=False):
+        for leaf, parameter in module._parameters.items():
+            if parameter is None:
+                continue
             name = f"{path}.{leaf}" if path else leaf
             if id(parameter) in found.slots or name in found.frozen:
                 continue

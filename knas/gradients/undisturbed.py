@@ -18,9 +18,11 @@ def undisturbed(model: nn.Module, seed: int, *, frozen: bool) -> Iterator[None]:
         seed: What random numbers that the model draws in its forward pass come from.
         frozen: Whether no parameter asks for a gradient within the block.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in model.buffers()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
+    modes = [(module, module.training) for module in model.modules()]  # one walk: it takes a while in deep models
+    own = [tensor for module, _ in modes for tensor in module._buffers.values() if tensor is not None]
+    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in own]
+    parameters = [tensor for module, _ in modes for tensor in module._parameters.values() if tensor is not None]
+    wanted = [(parameter, parameter.requires_grad) for parameter in parameters]
     devices = sorted({parameter.device.index or 0 for parameter, _ in wanted if parameter.is_cuda})
     fast_attention = torch.backends.mha.get_fastpath_enabled()
     # inference_mode(False) first: tensors made under it could not take part in a backward pass.

@@ -169,8 +169,17 @@ def _centered_product(rows: Tensor) -> Tensor:
 
 def refuse_non_finite_weights(model: nn.Module) -> None:
     """Raises NotFiniteError naming the first parameter or buffer that holds NaN or Inf."""
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+    named = [
+        (f"{path}.{leaf}" if path else leaf, tensor.detach())
+        for path, module in model.named_modules()
+        for leaf, tensor in (*module._parameters.items(), *module._buffers.items())
+        if tensor is not None and tensor.is_floating_point() and tensor.numel()
+    ]
+    largest = nn.utils.get_total_norm([tensor for _, tensor in named], float("inf"))
+    if bool(torch.isfinite(largest)):
+        return
+    for name, tensor in named:
+        if not bool(torch.isfinite(tensor).all()):
             raise NotFiniteError(f"model: NaN or Inf in {name}; initialize the network again")
 
 

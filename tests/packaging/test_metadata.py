@@ -25,6 +25,13 @@ def test_the_readme_has_exactly_two_set_up_lines():
     assert test == "pip install '.[test]' && tests/all.sh"
 
 
+def test_the_readme_opens_with_lines_that_work(capsys):
+    code = re.search(r"```python\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.S)[1]
+    assert len([line for line in code.splitlines() if line]) <= 12
+    exec(code, {})
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
 def test_version_is_the_same_everywhere():
     version = importlib.metadata.version("knas")
     citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
