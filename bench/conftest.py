@@ -9,7 +9,7 @@ from torch import Tensor, nn
 import knas
 
 #: The cell of 0.83 M parameters and 67 convolutions (three 3x3 and one 1x1 per cell).
-CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|avg_pool_3x3~2|"
+CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|skip_connect~1|nor_conv_3x3~2|"
 N = 64
 
 
