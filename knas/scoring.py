@@ -97,8 +97,8 @@ def gram(
         raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
     model, where = on_device(model, device)
     batch = make_batch(inputs, targets, where)
-    refuse_non_finite_weights(model)
     gradients = Gradients(model, batch, Settings(of, batch_norm, seed, micro_batch))
+    refuse_non_finite_weights(gradients)
     if sample is None:
         matrices = gradients.matrices()
     else:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode, handle_torch_function, has_torch_function
+from torch.overrides import TorchFunctionMode
 
 from knas import native
 from knas.gradients.arguments import arguments
@@ -23,6 +23,9 @@ POLICIES = ("calibrated", "batch", "initial")
 
 #: Mean and variance of one BatchNorm call.
 Moments = tuple[Tensor, Tensor]
+
+#: A function and its arguments.
+FunctionCall = tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]]
 
 
 class _FixedBatchNorm(torch.autograd.Function):
@@ -56,10 +59,7 @@ _apply_fixed: Callable[..., Tensor] = _FixedBatchNorm.apply
 def fixed_batch_norm(
     input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    """BatchNorm by constant statistics, visible to torch function modes; for frozen weight and bias."""
-    tensors = (input, mean, variance, weight, bias)
-    if has_torch_function(tensors):
-        return handle_torch_function(fixed_batch_norm, tensors, input, mean, variance, weight, bias, eps)
+    """BatchNorm by constant statistics."""
     # Statistics of 16 bit inputs are held in float32, and PyTorch wants weight and bias like them.
     weight, bias = (None if tensor is None else tensor.to(mean.dtype) for tensor in (weight, bias))
     trainable = any(tensor is not None and tensor.requires_grad for tensor in (weight, bias))
@@ -95,15 +95,19 @@ class BatchNormStatistics(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Replaces the statistics of F.batch_norm and leaves every other function alone."""
-        if func is not F.batch_norm:
-            return func(*args, **(kwargs or {}))
+        if func is F.batch_norm:
+            func, args, kwargs = self.replace(args, kwargs)
+        return func(*args, **(kwargs or {}))
+
+    def replace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None) -> FunctionCall:
+        """The call that stands for one of F.batch_norm with these arguments."""
         self.calls += 1
         call = arguments(BATCH_NORM, args, kwargs)
         input, weight, bias, eps = call["input"], call["weight"], call["bias"], call["eps"]
         if self.policy == "batch":
-            return F.batch_norm(input, None, None, weight, bias, True, 0.0, eps)
+            return F.batch_norm, (input, None, None, weight, bias, True, 0.0, eps), {}
         mean, variance = self._fixed(input)
-        return fixed_batch_norm(input, mean, variance, weight, bias, eps)
+        return fixed_batch_norm, (input, mean, variance, weight, bias, eps), {}
 
     def _fixed(self, input: Tensor) -> Moments:
         if self.policy == "initial":

@@ -7,15 +7,17 @@ parameters frozen the backward pass computes activation gradients only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from knas.errors import KnasError
+from knas.gradients.batch_norm import BatchNormStatistics
 from knas.gradients.layers import Layer, Layers, Slot
 from knas.gradients.rules import RULES, Call, Rule
 
@@ -77,6 +79,7 @@ class Capture(TorchFunctionMode):
     Args:
         layers: The model's layers.
         n: Number of samples, the size of the first axis of every layer's input.
+        statistics: What BatchNorm layers normalize by.
         receive: Called in the backward pass with each use and the gradient of its output.
         copied: Indices of uses whose input is copied, since something overwrites it later.
         budget: Bytes of activations after which the pass gives up with `OverBudget`; None for no limit.
@@ -89,13 +92,20 @@ class Capture(TorchFunctionMode):
         self,
         layers: Layers,
         n: int,
+        statistics: BatchNormStatistics,
         receive: Receiver,
         copied: frozenset[int] = frozenset(),
         budget: float | None = None,
         samples_first: Sequence[bool] | None = None,
     ) -> None:
         super().__init__()
-        self.layers, self.n, self.receive, self.copied = layers, n, receive, copied
+        self.layers, self.n, self.statistics, self.receive, self.copied = (
+            layers,
+            n,
+            statistics,
+            receive,
+            copied,
+        )
         self.samples_first = samples_first
         self.budget = float("inf") if budget is None else budget
         self.anchor = torch.zeros((), requires_grad=True)
@@ -109,6 +119,8 @@ class Capture(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Watches the calls that take one of the model's parameters."""
+        if func is F.batch_norm:
+            func, args, kwargs = self.statistics.replace(args, kwargs)
         rule = RULES.get(func)
         output = self._layer(rule, func, args, kwargs) if rule else None
         if output is None:
@@ -177,7 +189,7 @@ class Capture(TorchFunctionMode):
     def _note_other_uses(
         self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, output: Any
     ) -> None:
-        slots = [slot for value in _flatten((args, kwargs or {})) if (slot := self.layers.slots.get(id(value)))]
+        slots = self._slots_among(args) + (self._slots_among(kwargs.values()) if kwargs else [])
         if not slots or func in _NO_GRADIENT or not _has_float_tensor(output):
             return
         if torch.is_grad_enabled():
@@ -185,6 +197,14 @@ class Capture(TorchFunctionMode):
             self.uncovered.update({slot: reason for slot in slots if slot not in self.uncovered})
         else:
             self.switched_off.update(slots)
+
+    def _slots_among(self, values: Iterable[Any]) -> list[Slot]:
+        # Called for every function of the forward pass: no generator, and nested arguments only where there are any.
+        found = [slot for value in values if (slot := self.layers.slots.get(id(value)))]
+        for value in values:
+            if isinstance(value, tuple | list):
+                found += self._slots_among(value)
+        return found
 
 
 def _with_copied_input(

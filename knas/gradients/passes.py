@@ -216,11 +216,13 @@ class Gradients:
         copied: frozenset[int] = frozenset()
         budget = activation_budget(self.like.device) if self.settings.parts is None else None
         while True:
-            capture = Capture(self.layers, part.n, collector.receive, copied, budget, self._samples_first)
             statistics = self._statistics(whole=whole)
+            capture = Capture(
+                self.layers, part.n, statistics, collector.receive, copied, budget, self._samples_first
+            )
             torch.manual_seed(self.settings.seed)  # a repeated part draws the same random numbers
             try:
-                with capture, statistics:
+                with capture:
                     outputs = part.call(self.model)
             except AmbiguousSamples:
                 self._samples_first = self._find_samples(collector)
@@ -239,8 +241,8 @@ class Gradients:
     def _find_samples(self, collector: Collector) -> list[bool]:
         """For each call of a layer, whether its first axis changes with the number of samples."""
         few = self.batch.part(0, 1 if self.batch.n == 2 else 2)
-        probe = Capture(self.layers, few.n, collector.receive)
-        with torch.no_grad(), probe, BatchNormStatistics("initial"):
+        probe = Capture(self.layers, few.n, BatchNormStatistics("initial"), collector.receive)
+        with torch.no_grad(), probe:
             few.call(self.model)
         return [size == few.n for size in probe.first_axes]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from knas.gradients.layers import Layer, Slot
+from knas.gradients.layers import Layer
 
 #: Entries of a layer, as a sorted int64 tensor [s].
 Sampler = Callable[[Layer], Tensor]
@@ -20,27 +22,35 @@ def random_entries(sample: int, seed: int) -> Sampler:
     """Draws `sample` entries of each layer (all of them where it has fewer), each with the same probability.
 
     They come in blocks: few output channels x few input channels x all taps, since an entry's cost is the reading of
-    its two planes. The blocks' channels are drawn anew for every layer, in the order in which layers are asked for.
+    its two planes. A layer's entries depend on the seed, its name and its shapes alone: networks that share a layer
+    are compared on the same entries of it, and in a search they are drawn once.
     """
-    generator = np.random.default_rng(seed)
 
     def draw(layer: Layer) -> Tensor:
-        if sample >= layer.size:
-            return torch.arange(layer.size)
-        sizes = [slot.size for slot in layer.slots]
-        counts = generator.multivariate_hypergeometric(sizes, sample, method="marginals")
-        parts = [
-            slot.offset + _block(slot, int(k), generator) for slot, k in zip(layer.slots, counts, strict=True)
-        ]
-        return torch.from_numpy(np.sort(np.concatenate(parts)))
+        shapes = tuple(tuple(slot.parameter.shape) for slot in layer.slots)
+        return _draw(sample, seed % 2**64, layer.name, shapes)
 
     return draw
 
 
-def _block(slot: Slot, count: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    shape = slot.parameter.shape
+@lru_cache(maxsize=16384)
+def _draw(sample: int, seed: int, name: str, shapes: tuple[tuple[int, ...], ...]) -> Tensor:
+    sizes = [math.prod(shape) for shape in shapes]
+    if sample >= sum(sizes):
+        return torch.arange(sum(sizes))
+    generator = np.random.default_rng([seed, zlib.crc32(name.encode())])
+    counts = generator.multivariate_hypergeometric(sizes, sample, method="marginals")
+    offsets = np.cumsum([0, *sizes[:-1]])
+    parts = [
+        offset + _block(shape, int(count), generator)
+        for offset, shape, count in zip(offsets, shapes, counts, strict=True)
+    ]
+    return torch.from_numpy(np.sort(np.concatenate(parts)))
+
+
+def _block(shape: tuple[int, ...], count: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
     if len(shape) < 2 or count == 0:
-        return generator.choice(slot.size, count, replace=False).astype(np.int64)
+        return generator.choice(math.prod(shape), count, replace=False).astype(np.int64)
     rows, columns, taps = shape[0], shape[1], math.prod(shape[2:])
     height = min(rows, math.ceil(math.sqrt(count / taps)))
     width = min(columns, math.ceil(count / (height * taps)))

@@ -18,10 +18,14 @@ def undisturbed(model: nn.Module, seed: int, *, frozen: bool) -> Iterator[None]:
         seed: What random numbers that the model draws in its forward pass come from.
         frozen: Whether no parameter asks for a gradient within the block.
     """
-    modes = [(module, module.training) for module in model.modules()]  # one walk: it takes a while in deep models
+    modes = [
+        (module, module.training) for module in model.modules()
+    ]  # one walk: it takes a while in deep models
     own = [tensor for module, _ in modes for tensor in module._buffers.values() if tensor is not None]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in own]
-    parameters = [tensor for module, _ in modes for tensor in module._parameters.values() if tensor is not None]
+    parameters = [
+        tensor for module, _ in modes for tensor in module._parameters.values() if tensor is not None
+    ]
     wanted = [(parameter, parameter.requires_grad) for parameter in parameters]
     devices = sorted({parameter.device.index or 0 for parameter, _ in wanted if parameter.is_cuda})
     fast_attention = torch.backends.mha.get_fastpath_enabled()
@@ -33,7 +37,7 @@ def undisturbed(model: nn.Module, seed: int, *, frozen: bool) -> Iterator[None]:
         )  # one fused call, whose parameters no rule could tell apart
         try:
             for module, _ in modes:
-                module.training = False
+                module.__dict__["training"] = False  # Module.__setattr__ takes 5 times as long
             if frozen:
                 for parameter, _ in wanted:
                     parameter.requires_grad_(False)
@@ -49,7 +53,7 @@ def _restore(
     wanted: list[tuple[nn.Parameter, bool]],
 ) -> None:
     for module, training in modes:
-        module.training = training
+        module.__dict__["training"] = training
     for parameter, requires_grad in wanted:
         parameter.requires_grad_(requires_grad)
     with torch.no_grad():

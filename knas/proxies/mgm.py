@@ -99,8 +99,8 @@ class MGM(Proxy):
         started = time.perf_counter()
         if self.needs_targets and batch.targets is None:
             raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
-        refuse_non_finite_weights(model)
         gradients = Gradients(model, batch, self._settings(batch.n, seed))
+        refuse_non_finite_weights(gradients)
         values, value = self._values(gradients, seed)
         layers = tuple(
             LayerScore(layer.name, layer.kind, gradients.parameters_of(layer), share)
@@ -167,20 +167,15 @@ def _centered_product(rows: Tensor) -> Tensor:
     return ((first - first.mean(0)) * (second - second.mean(0))).sum()
 
 
-def refuse_non_finite_weights(model: nn.Module) -> None:
-    """Raises NotFiniteError naming the first parameter or buffer that holds NaN or Inf."""
-    named = [
-        (f"{path}.{leaf}" if path else leaf, tensor.detach())
-        for path, module in model.named_modules()
-        for leaf, tensor in (*module._parameters.items(), *module._buffers.items())
-        if tensor is not None and tensor.is_floating_point() and tensor.numel()
-    ]
-    largest = nn.utils.get_total_norm([tensor for _, tensor in named], float("inf"))
+def refuse_non_finite_weights(gradients: Gradients) -> None:
+    """Raises NotFiniteError naming the first parameter that holds NaN or Inf."""
+    slots = gradients.layers.slots.values()
+    largest = nn.utils.get_total_norm([slot.parameter.detach() for slot in slots], float("inf"))
     if bool(torch.isfinite(largest)):
         return
-    for name, tensor in named:
-        if not bool(torch.isfinite(tensor).all()):
-            raise NotFiniteError(f"model: NaN or Inf in {name}; initialize the network again")
+    for slot in slots:
+        if not bool(torch.isfinite(slot.parameter).all()):
+            raise NotFiniteError(f"model: NaN or Inf in {slot.name}; initialize the network again")
 
 
 def non_finite_gradients(layers: tuple[LayerScore, ...]) -> NotFiniteError:
