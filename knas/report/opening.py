@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from knas.report.tally import count
 from knas.search.events import Event, RunOpened, RunRecalled
 
 
@@ -19,11 +20,6 @@ def told_once(event: Event) -> list[str]:
         recorded = f"{count(event.scores, 'score')} and {count(event.trials, 'trial')}"
         lines[-1] += f", resumed: {recorded} on record"
     return [*lines, *(f"note: {note}" for note in event.notes)]
-
-
-def count(number: int, noun: str) -> str:
-    """A number with its noun: 1 score, 2 scores."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _job(settings: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from knas.report.tally import duration
+from knas.report.tally import count, duration
 from knas.runs.record import ScoreRow
 from knas.runs.result import SearchResult
 
@@ -53,8 +53,8 @@ def _lines(result: SearchResult) -> list[str]:
     failed = f", {result.failed} of them failed" if result.failed else ""
     extra = f", control {duration(seconds['control'])}" if "control" in seconds else ""
     lines.append(
-        f"cost     scoring {duration(seconds['score'])} ({scored} networks{failed}, {rate:.2f} per second), "
-        f"training {duration(seconds['train'])} ({len(result.top_k)} networks){extra}"
+        f"cost     scoring {duration(seconds['score'])} ({count(scored, 'network')}{failed}, {rate:.2f} per second), "
+        f"training {duration(seconds['train'])} ({count(len(result.top_k), 'network')}){extra}"
     )
     return [*lines, f"run      {result.run}"]
 

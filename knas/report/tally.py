@@ -115,5 +115,10 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun: 1 score, 2 scores."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _value(row: ScoreRow | TrialRow) -> float | None:
     return row.value if isinstance(row, ScoreRow) else row.validation_accuracy

@@ -155,7 +155,7 @@ def unknown(what: str, given: str, known: Sequence[str]) -> str:
     """The text for a name that is not among the known ones, with the nearest of them."""
     near = difflib.get_close_matches(given, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {given!r}: {hint}there are {', '.join(known)}"
+    return f"unknown {what} {given!r}: {hint}known: {', '.join(known)}"
 
 
 def _classes() -> dict[str, type[SearchAlgorithm]]:
