@@ -26,7 +26,7 @@ inline void check_pair(const at::Tensor& input, const at::Tensor& grad_output, c
               entries.scalar_type(), " ", entries.sizes());
 }
 
-// CUDA entries are not read back for this check: the kernels skip what is out of range.
+// CUDA entries are not read back for this check: the kernels give NaN for what is out of range.
 inline void check_entries(const at::Tensor& entries, std::int64_t parameters, const char* op) {
   if (!entries.device().is_cpu()) return;
   const auto* e = entries.const_data_ptr<std::int64_t>();

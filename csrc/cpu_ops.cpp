@@ -3,29 +3,12 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
-#include "checks.h"
 #include "core/layers.h"
 #include "core/moments.h"
+#include "dispatch.h"
 
 namespace knas {
 namespace {
-
-template <class T> struct element { using type = T; };
-template <> struct element<at::BFloat16> { using type = bfloat16; };
-template <> struct element<at::Half> { using type = float16; };
-
-// Calls f(T{}) with the core's element type of `t`.
-template <class F> void dispatch(const at::Tensor& t, const char* op, F&& f) {
-  switch (t.scalar_type()) {
-    case at::kFloat: return f(float{});
-    case at::kDouble: return f(double{});
-    case at::kBFloat16: return f(bfloat16{});
-    case at::kHalf: return f(float16{});
-    default: TORCH_CHECK_TYPE(false, op, ": float32, float64, bfloat16 or float16 expected, got ", t.scalar_type());
-  }
-}
-
-template <class T> const T* data(const at::Tensor& t) { return static_cast<const T*>(t.const_data_ptr()); }
 
 const std::int64_t* entry_data(const at::Tensor& entries) { return entries.const_data_ptr<std::int64_t>(); }
 
@@ -49,9 +32,9 @@ at::Tensor conv_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor&
   const auto g = check_conv({x, d, e, kernel_size, stride, padding, dilation, groups}, "conv_sampled_gradients");
   auto out = gradients_like(x, e);
   if (nothing_to_do(x, d, e)) return out;
-  dispatch(x, "conv_sampled_gradients", [&](auto t) {
+  dispatch_elements(x, "conv_sampled_gradients", [&](auto t) {
     using T = decltype(t);
-    conv_sampled_gradients<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
+    conv_sampled_gradients<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
   });
   return out;
 }
@@ -62,9 +45,9 @@ at::Tensor conv_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output,
   const auto g = check_conv({x, d, e, kernel_size, stride, padding, dilation, groups}, "conv_gram");
   GramSums sums;
   if (nothing_to_do(x, d, e)) return to_tensor(sums);
-  dispatch(x, "conv_gram", [&](auto t) {
+  dispatch_elements(x, "conv_gram", [&](auto t) {
     using T = decltype(t);
-    sums = conv_gram<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
+    sums = conv_gram<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
   });
   return to_tensor(sums);
 }
@@ -74,9 +57,9 @@ at::Tensor linear_sampled_gradients_cpu(const at::Tensor& input, const at::Tenso
   const auto g = check_linear(x, d, e, "linear_sampled_gradients");
   auto out = gradients_like(x, e);
   if (nothing_to_do(x, d, e)) return out;
-  dispatch(x, "linear_sampled_gradients", [&](auto t) {
+  dispatch_elements(x, "linear_sampled_gradients", [&](auto t) {
     using T = decltype(t);
-    linear_sampled_gradients<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
+    linear_sampled_gradients<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
   });
   return out;
 }
@@ -86,9 +69,9 @@ at::Tensor linear_gram_cpu(const at::Tensor& input, const at::Tensor& grad_outpu
   const auto g = check_linear(x, d, e, "linear_gram");
   GramSums sums;
   if (nothing_to_do(x, d, e)) return to_tensor(sums);
-  dispatch(x, "linear_gram", [&](auto t) {
+  dispatch_elements(x, "linear_gram", [&](auto t) {
     using T = decltype(t);
-    sums = linear_gram<T>(g, data<T>(x), data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
+    sums = linear_gram<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
   });
   return to_tensor(sums);
 }
@@ -100,10 +83,10 @@ at::Tensor affine_sampled_gradients_cpu(const at::Tensor& input, const at::Tenso
   const auto m = mean.to(accumulate_type(x)).contiguous(), r = rstd.to(accumulate_type(x)).contiguous();
   auto out = gradients_like(x, e);
   if (nothing_to_do(x, d, e)) return out;
-  dispatch(x, "affine_sampled_gradients", [&](auto t) {
+  dispatch_elements(x, "affine_sampled_gradients", [&](auto t) {
     using T = decltype(t);
     using A = accumulate_t<T>;
-    affine_sampled_gradients<T>(g, data<T>(x), data<T>(d), data<A>(m), data<A>(r), entry_data(e), e.numel(), out.mutable_data_ptr<A>(),
+    affine_sampled_gradients<T>(g, const_data<T>(x), const_data<T>(d), const_data<A>(m), const_data<A>(r), entry_data(e), e.numel(), out.mutable_data_ptr<A>(),
                                 at::get_num_threads());
   });
   return out;
@@ -116,10 +99,10 @@ at::Tensor affine_gram_cpu(const at::Tensor& input, const at::Tensor& grad_outpu
   const auto m = mean.to(accumulate_type(x)).contiguous(), r = rstd.to(accumulate_type(x)).contiguous();
   GramSums sums;
   if (nothing_to_do(x, d, e)) return to_tensor(sums);
-  dispatch(x, "affine_gram", [&](auto t) {
+  dispatch_elements(x, "affine_gram", [&](auto t) {
     using T = decltype(t);
     using A = accumulate_t<T>;
-    sums = affine_gram<T>(g, data<T>(x), data<T>(d), data<A>(m), data<A>(r), entry_data(e), e.numel(), at::get_num_threads());
+    sums = affine_gram<T>(g, const_data<T>(x), const_data<T>(d), const_data<A>(m), const_data<A>(r), entry_data(e), e.numel(), at::get_num_threads());
   });
   return to_tensor(sums);
 }
@@ -129,9 +112,9 @@ at::Tensor gram_matrix_cpu(const at::Tensor& vectors) {
   const auto v = vectors.to(accumulate_type(vectors)).contiguous();
   auto matrix = at::zeros({v.size(0), v.size(0)}, v.options().dtype(at::kDouble));
   if (v.numel() == 0) return matrix;
-  dispatch(v, "gram_matrix", [&](auto t) {
+  dispatch_elements(v, "gram_matrix", [&](auto t) {
     using A = accumulate_t<decltype(t)>;
-    gram_matrix<A>(data<A>(v), v.size(0), v.size(1), matrix.mutable_data_ptr<double>(), at::get_num_threads());
+    gram_matrix<A>(const_data<A>(v), v.size(0), v.size(1), matrix.mutable_data_ptr<double>(), at::get_num_threads());
   });
   return matrix;
 }
@@ -152,9 +135,9 @@ std::tuple<at::Tensor, at::Tensor> channel_moments_cpu(const at::Tensor& input) 
   const auto x = input.to(accumulate_type(input)).contiguous();
   const AffineGeometry g{x.size(0), x.size(1), x.size(2), 1};
   auto mean = at::empty({g.channels}, x.options()), variance = at::empty({g.channels}, x.options());
-  dispatch(x, "channel_moments", [&](auto t) {
+  dispatch_elements(x, "channel_moments", [&](auto t) {
     using A = accumulate_t<decltype(t)>;
-    channel_moments<A>(g, data<A>(x), mean.mutable_data_ptr<A>(), variance.mutable_data_ptr<A>(), at::get_num_threads());
+    channel_moments<A>(g, const_data<A>(x), mean.mutable_data_ptr<A>(), variance.mutable_data_ptr<A>(), at::get_num_threads());
   });
   return {mean, variance};
 }

@@ -33,3 +33,6 @@ template <> struct accumulate<double> { using type = double; };
 template <class T> using accumulate_t = typename accumulate<T>::type;
 
 }  // namespace knas
+
+// Instantiates X for every element type.
+#define KNAS_FOR_ELEMENTS(X) X(float) X(double) X(knas::bfloat16) X(knas::float16)

@@ -34,5 +34,3 @@ GramSums affine_gram(const AffineGeometry&, const T* input, const T* grad, const
 
 }  // namespace knas
 
-// Instantiates X for every element type.
-#define KNAS_FOR_ELEMENTS(X) X(float) X(double) X(knas::bfloat16) X(knas::float16)

@@ -1,6 +1,6 @@
 #include "cuda/gram.cuh"
 
-#include "core/layers.h"
+#include "core/element.h"
 #include "cuda/launch.h"
 
 namespace knas::cuda {

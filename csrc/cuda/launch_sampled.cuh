@@ -1,6 +1,6 @@
 // Launches the kernels of sampled.cuh for one kind of layer.
 #pragma once
-#include "core/layers.h"
+#include "core/element.h"
 #include "cuda/launch.h"
 #include "cuda/sampled.cuh"
 
