@@ -31,7 +31,6 @@ REQUIRES = [
     "scikit-learn",
     "datasets>=3",
     "pillow",  # decodes the images of `datasets`
-    "kornia",
     "safetensors",
     "pydantic>=2",
     "pyyaml",

@@ -9,8 +9,19 @@ from knas.errors import KnasError
 from knas.gradients.gram import Gram
 from knas.proxies.base import Score
 from knas.scoring import gram, score
-from knas.search import search
+from knas.search import SearchResult, search
 
 __version__ = "0.1.0"
 
-__all__ = ["Gram", "KnasError", "Score", "gram", "native", "proxies", "score", "search", "spaces"]
+__all__ = [
+    "Gram",
+    "KnasError",
+    "Score",
+    "SearchResult",
+    "gram",
+    "native",
+    "proxies",
+    "score",
+    "search",
+    "spaces",
+]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from knas.native import BuildInfo
 
 LIBRARIES = (
-    *("numpy", "scipy", "scikit-learn", "datasets", "pillow", "kornia"),
+    *("numpy", "scipy", "scikit-learn", "datasets", "pillow"),
     *("safetensors", "pydantic", "pyyaml", "psutil", "typer", "rich"),
 )
 OPTIONAL_LIBRARIES = ("optuna", "ray", "transformers", "codecarbon", "plotly")

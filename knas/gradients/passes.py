@@ -290,20 +290,18 @@ class Gradients:
                 self._refuse_coupled_parts()
             try:
                 return run(sizes)
-            except OverBudget:
-                pass
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+            except (OverBudget, RuntimeError, MemoryError) as error:
+                if not isinstance(error, OverBudget) and not is_out_of_memory(error):
                     raise
-                if size > 1:
+                if size == 1:
+                    raise KnasError(
+                        "model: a single sample does not fit the memory; use a smaller model or input"
+                    ) from error
+                if not isinstance(error, OverBudget):
                     warnings.warn(
                         f"out of memory with {size} samples at once; going on with {(size + 1) // 2}",
                         stacklevel=2,
                     )
-            if size == 1:
-                raise KnasError(
-                    "model: a single sample does not fit the memory; use a smaller model or input"
-                )
             size = (size + 1) // 2
 
     def _refuse_coupled_parts(self) -> None:

@@ -151,9 +151,10 @@ def test_out_of_memory_halves_the_micro_batch(estimator: str) -> None:
 def test_out_of_memory_with_one_sample() -> None:
     with (
         pytest.warns(UserWarning, match="out of memory"),
-        pytest.raises(knas.KnasError, match="single sample"),
+        pytest.raises(knas.KnasError, match="single") as caught,
     ):
         knas.score(Hungry(0), torch.randn(4, 3))
+    assert isinstance(caught.value.__cause__, torch.OutOfMemoryError)
 
 
 def test_micro_batch_from_the_memory_budget(monkeypatch: pytest.MonkeyPatch) -> None:
