@@ -155,17 +155,18 @@ def channel_moments(input: Tensor) -> tuple[Tensor, Tensor]:
     """
     if input.is_cpu:
         return torch.ops.knas.channel_moments(input)
-    variance, mean = torch.var_mean(input.to(_accumulate_type(input)), (0, 2), correction=0)
+    variance, mean = torch.var_mean(input.to(accumulate_type(input)), (0, 2), correction=0)
     return mean, variance
 
 
-def _accumulate_type(tensor: Tensor) -> torch.dtype:
+def accumulate_type(tensor: Tensor) -> torch.dtype:
+    """The type that sums over a tensor are held in."""
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
 def _fake_gradients(input: Tensor, grad_output: Tensor, *rest: object) -> Tensor:
     entries = next(argument for argument in reversed(rest) if isinstance(argument, Tensor))
-    return input.new_empty((input.shape[0], entries.shape[0]), dtype=_accumulate_type(input))
+    return input.new_empty((input.shape[0], entries.shape[0]), dtype=accumulate_type(input))
 
 
 def _fake_statistics(input: Tensor, *_: object) -> Tensor:
@@ -187,7 +188,7 @@ def _register_fakes() -> None:
 
 
 def _fake_moments(input: Tensor) -> tuple[Tensor, Tensor]:
-    mean = input.new_empty(input.shape[1], dtype=_accumulate_type(input))
+    mean = input.new_empty(input.shape[1], dtype=accumulate_type(input))
     return mean, torch.empty_like(mean)
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from knas import native, proxies
 from knas.errors import NotFiniteError, UsageError
-from knas.gradients import POLICIES, Gradients, Inputs, Settings, Skipped, make_batch, random_entries
+from knas.gradients import Gradients, Inputs, Settings, Skipped, make_batch, random_entries
 from knas.gradients.gram import Gram
 from knas.proxies.base import Score, on_device
-from knas.proxies.mgm import OBJECTIVES, refuse_non_finite_weights
+from knas.proxies.mgm import refuse_non_finite_weights
 
 
 def score(
@@ -87,17 +87,13 @@ def gram(
         UsageError: An argument cannot be used.
         NotFiniteError: NaN or Inf in inputs, weights or gradients.
     """
-    for name, value, allowed in (("of", of, OBJECTIVES), ("batch_norm", batch_norm, POLICIES)):
-        if value not in allowed:
-            raise UsageError(f"{name}: one of {', '.join(allowed)} expected, got {value!r}")
+    settings = Settings(of, batch_norm, seed, micro_batch)
     for name, number in (("sample", sample), ("micro_batch", micro_batch)):
         if number is not None and (not isinstance(number, int) or number < 1):
             raise UsageError(f"{name}: a positive integer or None expected, got {number!r}")
-    if of == "loss" and targets is None:
-        raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
     model, where = on_device(model, device)
     batch = make_batch(inputs, targets, where)
-    gradients = Gradients(model, batch, Settings(of, batch_norm, seed, micro_batch))
+    gradients = Gradients(model, batch, settings)
     refuse_non_finite_weights(gradients)
     if sample is None:
         matrices = gradients.matrices()

@@ -1,12 +1,15 @@
 """Per-sample gradients of any `torch.nn.Module`, captured in one forward and one backward pass."""
 
+from knas.gradients.arguments import one_of
 from knas.gradients.batch import Batch, Inputs, make_batch
 from knas.gradients.batch_norm import POLICIES
 from knas.gradients.layers import Layer, Layers, Slot, layers_of
+from knas.gradients.objective import OBJECTIVES
 from knas.gradients.passes import Gradients, Settings, Skipped
 from knas.gradients.sampling import Sampler, all_entries, leading_entries, random_entries
 
 __all__ = [
+    "OBJECTIVES",
     "POLICIES",
     "Batch",
     "Gradients",
@@ -21,5 +24,6 @@ __all__ = [
     "layers_of",
     "leading_entries",
     "make_batch",
+    "one_of",
     "random_entries",
 ]

@@ -111,8 +111,7 @@ class BatchNormStatistics(TorchFunctionMode):
 
     def _fixed(self, input: Tensor) -> Moments:
         if self.policy == "initial":
-            kind = torch.float64 if input.dtype == torch.float64 else torch.float32
-            zeros = input.new_zeros(input.shape[1], dtype=kind)
+            zeros = input.new_zeros(input.shape[1], dtype=native.accumulate_type(input))
             return zeros, torch.ones_like(zeros)
         if self._recorded is not None:
             return next(self._recorded)

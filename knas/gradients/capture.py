@@ -99,14 +99,8 @@ class Capture(TorchFunctionMode):
         samples_first: Sequence[bool] | None = None,
     ) -> None:
         super().__init__()
-        self.layers, self.n, self.statistics, self.receive, self.copied = (
-            layers,
-            n,
-            statistics,
-            receive,
-            copied,
-        )
-        self.samples_first = samples_first
+        self.layers, self.n, self.statistics = layers, n, statistics
+        self.receive, self.copied, self.samples_first = receive, copied, samples_first
         self.budget = float("inf") if budget is None else budget
         self.anchor = torch.zeros((), requires_grad=True)
         self.uses: dict[Layer, list[Use]] = {}

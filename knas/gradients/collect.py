@@ -110,7 +110,7 @@ class SampledCollector(Collector):
         for parameter, base in bases:
             slot = self.layers.slot(parameter)
             if slot and slot.layer is layer and slot not in self._capture.uncovered:
-                inside = (entries >= slot.offset) & (entries < slot.offset + slot.size)
+                inside = slot.holds(entries)
                 columns.append(inside.nonzero().flatten())
                 numbers.append(entries[inside] - slot.offset + base)
         empty = entries.new_zeros(0)

@@ -21,6 +21,10 @@ class Slot:
         """Number of entries."""
         return self.parameter.numel()
 
+    def holds(self, entries: Tensor) -> Tensor:
+        """Which of the layer's entries [s] belong to this parameter: bool [s]."""
+        return (entries >= self.offset) & (entries < self.offset + self.size)
+
 
 @dataclass(eq=False)
 class Layer:

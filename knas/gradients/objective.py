@@ -10,6 +10,8 @@ from torch.nn import functional as F
 
 from knas.errors import UsageError
 
+OBJECTIVES = ("output", "loss")
+
 
 def output_tensor(outputs: object, n: int) -> Tensor:
     """The floating point tensor [n, ...] in what a model returned: itself, "logits", or the first one that fits.

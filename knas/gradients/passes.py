@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from knas import native
 from knas.errors import KnasError, UsageError
+from knas.gradients.arguments import one_of
 from knas.gradients.batch import Batch
-from knas.gradients.batch_norm import BatchNormStatistics, Moments
+from knas.gradients.batch_norm import POLICIES, BatchNormStatistics, Moments
 from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
 from knas.gradients.collect import Collector, FullCollector, SampledCollector
 from knas.gradients.functional import functional_gradients, one_line
 from knas.gradients.layers import Layer, Layers, Slot, layers_of
 from knas.gradients.memory import activation_budget, is_out_of_memory
-from knas.gradients.objective import total_objective
+from knas.gradients.objective import OBJECTIVES, total_objective
 from knas.gradients.sampling import Sampler
 from knas.gradients.undisturbed import undisturbed
 
@@ -38,6 +40,9 @@ class Settings:
 
     `parts` fixes the parts of the batch (mini-batches that are units of their own); else `micro_batch` is their size,
     and None takes the whole batch, or less where that does not fit the memory.
+
+    Raises:
+        UsageError: `of` or `batch_norm` is not among `OBJECTIVES` and `POLICIES`.
     """
 
     of: str = "output"
@@ -45,6 +50,11 @@ class Settings:
     seed: int = 0
     micro_batch: int | None = None
     parts: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the names."""
+        one_of("of", self.of, OBJECTIVES)
+        one_of("batch_norm", self.batch_norm, POLICIES)
 
 
 @dataclass
@@ -61,6 +71,8 @@ class Gradients:
 
     def __post_init__(self) -> None:
         self.layers = layers_of(self.model)
+        if self.settings.of == "loss" and self.batch.targets is None:
+            raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
         if not self.layers.layers:
             raise UsageError(
                 "model: no trainable parameters; give one whose parameters have requires_grad=True"
@@ -71,14 +83,12 @@ class Gradients:
     def like(self) -> Tensor:
         """An empty tensor of the type and device of the gradients."""
         first = self.layers.layers[0].slots[0].parameter
-        return first.new_empty(0, dtype=torch.float64 if first.dtype == torch.float64 else torch.float32)
+        return first.new_empty(0, dtype=native.accumulate_type(first))
 
     # What is asked for -------------------------------------------------------------------------------------------
 
     def statistics(self, sampler: Sampler) -> dict[Layer, Tensor]:
         """`native.STATISTICS` [4] of the sampled gradients of each layer, on the model's device."""
-        from knas import native
-
         collector = self._sampled(sampler, fuse=self.settings.parts is None)
         found = dict(collector.statistics)
         for layer, rows in self._vectors(collector).items():
@@ -114,9 +124,7 @@ class Gradients:
 
     def _sampled(self, sampler: Sampler, *, fuse: bool) -> SampledCollector:
         self._entries = entries = {layer: sampler(layer) for layer in self.layers.layers}
-        moved = torch.cat(list(entries.values())).to(
-            self.like.device
-        )  # one copy to the device for all layers
+        moved = torch.cat(list(entries.values())).to(self.like.device)  # one copy for all layers
         parts = moved.split([part.numel() for part in entries.values()])
         on_device = dict(zip(entries, parts, strict=True))
 
@@ -140,7 +148,7 @@ class Gradients:
             rows = collector.joined(layer, entries.numel(), self.like)
             keep = torch.ones_like(entries, dtype=torch.bool)
             for slot in layer.slots:
-                inside = (entries >= slot.offset) & (entries < slot.offset + slot.size)
+                inside = slot.holds(entries)
                 if slot in self._extra:
                     rows[:, inside] = self._extra[slot][:, entries[inside] - slot.offset].to(rows)
                 elif slot.name in self.skipped:
@@ -176,8 +184,6 @@ class Gradients:
         return groups
 
     def _full_matrix(self, collector: FullCollector, layer: Layer, extra: dict[Slot, Tensor]) -> Tensor:
-        from knas import native
-
         matrix = collector.matrix(layer, self.like)  # columns of uncovered parameters are zero in it
         for slot in layer.slots:
             if slot in extra:
@@ -187,10 +193,7 @@ class Gradients:
     def _mean_round(self, sizes: Sequence[int]) -> dict[Slot, Tensor]:
         slots = list(self.layers.slots.values())
         sums: dict[Slot, Tensor] = {}
-        start = 0
-        for size in sizes:
-            part = self.batch.part(start, start + size)
-            start += size
+        for part in self._parts(sizes):
             with self._statistics(whole=self._whole(sizes)):
                 outputs = part.call(self.model)
             objective = total_objective(outputs, part.targets, self.settings.of, part.n)
@@ -205,12 +208,16 @@ class Gradients:
         return sums
 
     def _round(self, sizes: Sequence[int], collector: Collector) -> None:
-        start = 0
-        for size in sizes:
-            self._part(self.batch.part(start, start + size), collector, whole=self._whole(sizes))
-            start += size
+        for part in self._parts(sizes):
+            self._part(part, collector, whole=self._whole(sizes))
         if not collector.reached and not collector.uncovered:
             raise no_gradient_path()
+
+    def _parts(self, sizes: Sequence[int]) -> Iterator[Batch]:
+        start = 0
+        for size in sizes:
+            yield self.batch.part(start, start + size)
+            start += size
 
     def _part(self, part: Batch, collector: Collector, *, whole: bool) -> None:
         copied: frozenset[int] = frozenset()
@@ -362,8 +369,7 @@ class Gradients:
         """Number of a layer's entries that the last sampling looked at, without skipped parameters."""
         entries = self._entries[layer]
         skipped = [slot for slot in layer.slots if slot.name in self.skipped]
-        inside = [(entries >= slot.offset) & (entries < slot.offset + slot.size) for slot in skipped]
-        return entries.numel() - sum(int(mask.sum()) for mask in inside)
+        return entries.numel() - sum(int(slot.holds(entries).sum()) for slot in skipped)
 
     def parameters_of(self, layer: Layer) -> int:
         """Number of a layer's parameters whose gradients are in the result."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 from knas.errors import UsageError
@@ -28,18 +29,20 @@ def create(name: str, **options: Any) -> Proxy:
         UsageError: The name or an option is unknown, or an option's value does not fit.
     """
     if name not in _PROXIES:
-        close = difflib.get_close_matches(str(name), _PROXIES, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"proxy: one of {', '.join(_PROXIES)} expected, got {name!r}{hint}")
+        raise UsageError(f"proxy: one of {', '.join(_PROXIES)} expected, got {name!r}{_hint(name, names())}")
     kind = _PROXIES[name]
     unknown = [option for option in options if option not in kind.options()]
     if unknown:
-        close = difflib.get_close_matches(unknown[0], kind.options(), 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        known = kind.options()
         raise UsageError(
-            f"{unknown[0]}: not an option of proxy {name!r}, which has {', '.join(kind.options())}{hint}"
+            f"{unknown[0]}: not an option of proxy {name!r}, which has {', '.join(known)}{_hint(unknown[0], known)}"
         )
     return kind(**options)
+
+
+def _hint(given: object, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(given), known, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 __all__ = ["MGM", "LayerScore", "Proxy", "Score", "create", "names"]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from knas import native
 from knas.errors import NotFiniteError, UsageError
 from knas.gradients import (
+    OBJECTIVES,
     POLICIES,
     Batch,
     Gradients,
@@ -21,12 +22,12 @@ from knas.gradients import (
     Skipped,
     all_entries,
     leading_entries,
+    one_of,
     random_entries,
 )
 from knas.proxies.base import LayerScore, Proxy, Score
 
 ESTIMATORS = ("sampled", "full", "split", "released")
-OBJECTIVES = ("output", "loss")
 UNITS = ("sample", "batch")
 
 _MEAN, _SPLIT = native.STATISTICS.index("mean"), native.STATISTICS.index("split")
@@ -72,7 +73,7 @@ class MGM(Proxy):
 
     def __post_init__(self) -> None:
         """Checks the options and fills in the estimator's defaults."""
-        _one_of("estimator", self.estimator, ESTIMATORS)
+        one_of("estimator", self.estimator, ESTIMATORS)
         released = self.estimator == "released"
         for option, value in (
             ("of", "loss" if released else "output"),
@@ -81,9 +82,9 @@ class MGM(Proxy):
         ):
             if getattr(self, option) is None:
                 object.__setattr__(self, option, value)
-        _one_of("of", self.of, OBJECTIVES)
-        _one_of("batch_norm", self.batch_norm, POLICIES)
-        _one_of("unit", self.unit, UNITS)
+        one_of("of", self.of, OBJECTIVES)
+        one_of("batch_norm", self.batch_norm, POLICIES)
+        one_of("unit", self.unit, UNITS)
         _positive("batches", self.batches, 2)
         for option in ("sample", "micro_batch"):
             if getattr(self, option) is not None:
@@ -97,8 +98,6 @@ class MGM(Proxy):
     def score(self, model: nn.Module, batch: Batch, *, seed: int = 0) -> Score:
         """Scores a network; see the class for the formulas."""
         started = time.perf_counter()
-        if self.needs_targets and batch.targets is None:
-            raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
         gradients = Gradients(model, batch, self._settings(batch.n, seed))
         refuse_non_finite_weights(gradients)
         values, value = self._values(gradients, seed)
@@ -182,11 +181,6 @@ def non_finite_gradients(layers: tuple[LayerScore, ...]) -> NotFiniteError:
     """The error of gradients that overflow, naming the first layer where they do."""
     first = next((layer.name for layer in layers if not math.isfinite(layer.value)), "the sum over layers")
     return NotFiniteError(f"gradients: NaN or Inf in {first}; the network or its initialization is unstable")
-
-
-def _one_of(option: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UsageError(f"{option}: one of {', '.join(allowed)} expected, got {value!r}")
 
 
 def _positive(option: str, value: object, least: int) -> None:

@@ -59,9 +59,10 @@ class Rule(ABC):
     sequence_axes = False
     least_axes = 2
 
-    @abstractmethod
     def weight_size(self, call: Call) -> int:
-        """Number of entries before the bias."""
+        """Number of entries before the bias; a rule whose call may lack the weight says how many those would be."""
+        assert call.weight is not None
+        return call.weight.numel()
 
     @abstractmethod
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:

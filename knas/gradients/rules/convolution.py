@@ -50,11 +50,6 @@ class ConvolutionRule(Rule):
         return super().unusable(call, n)
 
     @override
-    def weight_size(self, call: Call) -> int:
-        assert call.weight is not None
-        return call.weight.numel()
-
-    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         return native.conv_sampled_gradients(call.input, grad, entries, *call.geometry)
 

@@ -62,16 +62,11 @@ class EmbeddingRule(Rule):
         return super().unusable(call, n)
 
     @override
-    def weight_size(self, call: Call) -> int:
-        assert call.weight is not None
-        return call.weight.numel()
-
-    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         indices, deltas = self._positions(call, grad)
         rows, columns = entries // deltas.shape[2], entries % deltas.shape[2]
         hits = indices[:, :, None] == rows  # [n, t, s]
-        return (deltas[:, :, columns] * hits).sum(1, dtype=_sum_type(deltas))
+        return (deltas[:, :, columns] * hits).sum(1, dtype=native.accumulate_type(deltas))
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -96,9 +91,5 @@ class EmbeddingRule(Rule):
     def _rows(self, call: Call, grad: Tensor, rows: Tensor) -> Tensor:
         """Per-sample gradients of some rows of the weight: [n, rows, d]."""
         indices, deltas = self._positions(call, grad)
-        hits = (indices[:, None, :] == rows[:, None]).to(_sum_type(deltas))  # [n, rows, t]
+        hits = (indices[:, None, :] == rows[:, None]).to(native.accumulate_type(deltas))  # [n, rows, t]
         return torch.bmm(hits, deltas.to(hits.dtype))
-
-
-def _sum_type(deltas: Tensor) -> torch.dtype:
-    return torch.float64 if deltas.dtype == torch.float64 else torch.float32

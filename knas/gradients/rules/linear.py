@@ -36,11 +36,6 @@ class LinearRule(Rule):
         return super().unusable(call, n)
 
     @override
-    def weight_size(self, call: Call) -> int:
-        assert call.weight is not None
-        return call.weight.numel()
-
-    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         return native.linear_sampled_gradients(*_positions(call.input, grad), entries)
 
