@@ -10,101 +10,102 @@
 namespace knas {
 namespace {
 
-const std::int64_t* entry_data(const at::Tensor& entries) { return entries.const_data_ptr<std::int64_t>(); }
-
-at::Tensor gradients_like(const at::Tensor& input, const at::Tensor& entries) {
-  return at::zeros({input.size(0), entries.numel()}, input.options().dtype(accumulate_type(input)));
-}
-
 at::Tensor to_tensor(std::initializer_list<double> numbers) {
   return at::tensor(at::ArrayRef<double>(numbers.begin(), numbers.size()), at::kDouble);
 }
 
-at::Tensor to_tensor(const GramSums& s) { return to_tensor({s.mean, s.mean_off_diagonal, s.trace, s.split}); }
+// What the operators of a layer do alike.
+struct Layer {
+  at::Tensor input, grad_output, entries;
+  const char* op;
 
-bool nothing_to_do(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
-  return input.numel() == 0 || grad_output.numel() == 0 || entries.numel() == 0;
-}
+  Layer(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries, const char* op)
+      : input(input.contiguous()), grad_output(grad_output.contiguous()), entries(entries.contiguous()), op(op) {}
 
-at::Tensor conv_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries, at::IntArrayRef kernel_size,
-                                  at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
-  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
-  const auto g = check_conv({x, d, e, kernel_size, stride, padding, dilation, groups}, "conv_sampled_gradients");
-  auto out = gradients_like(x, e);
-  if (nothing_to_do(x, d, e)) return out;
-  dispatch_elements(x, "conv_sampled_gradients", [&](auto t) {
+  bool empty() const { return input.numel() == 0 || grad_output.numel() == 0 || entries.numel() == 0; }
+  std::int64_t s() const { return entries.numel(); }
+  const std::int64_t* entry_data() const { return entries.const_data_ptr<std::int64_t>(); }
+  template <class T> const T* x() const { return const_data<T>(input); }
+  template <class T> const T* d() const { return const_data<T>(grad_output); }
+
+  // compute(T{}, g, threads) fills g [n, s].
+  template <class Compute> at::Tensor gradients(Compute&& compute) const {
+    auto g = at::zeros({input.size(0), s()}, input.options().dtype(accumulate_type(input)));
+    if (empty()) return g;
+    dispatch_elements(input, op, [&](auto t) { compute(t, g.mutable_data_ptr<accumulate_t<decltype(t)>>(), at::get_num_threads()); });
+    return g;
+  }
+
+  // compute(T{}, threads) gives the sums.
+  template <class Compute> at::Tensor statistics(Compute&& compute) const {
+    GramSums sums;
+    if (!empty()) dispatch_elements(input, op, [&](auto t) { sums = compute(t, at::get_num_threads()); });
+    return to_tensor({sums.mean, sums.mean_off_diagonal, sums.trace, sums.split});
+  }
+};
+
+at::Tensor conv_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries,
+                                      at::IntArrayRef kernel_size, at::IntArrayRef stride, at::IntArrayRef padding,
+                                      at::IntArrayRef dilation, std::int64_t groups) {
+  const Layer layer(input, grad_output, entries, "conv_sampled_gradients");
+  const auto g = check_conv({layer.input, layer.grad_output, layer.entries, kernel_size, stride, padding, dilation, groups}, layer.op);
+  return layer.gradients([&](auto t, auto* out, int threads) {
     using T = decltype(t);
-    conv_sampled_gradients<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
+    conv_sampled_gradients<T>(g, layer.x<T>(), layer.d<T>(), layer.entry_data(), layer.s(), out, threads);
   });
-  return out;
 }
 
 at::Tensor conv_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries, at::IntArrayRef kernel_size,
-                     at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
-  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
-  const auto g = check_conv({x, d, e, kernel_size, stride, padding, dilation, groups}, "conv_gram");
-  GramSums sums;
-  if (nothing_to_do(x, d, e)) return to_tensor(sums);
-  dispatch_elements(x, "conv_gram", [&](auto t) {
+                         at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
+  const Layer layer(input, grad_output, entries, "conv_gram");
+  const auto g = check_conv({layer.input, layer.grad_output, layer.entries, kernel_size, stride, padding, dilation, groups}, layer.op);
+  return layer.statistics([&](auto t, int threads) {
     using T = decltype(t);
-    sums = conv_gram<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
+    return conv_gram<T>(g, layer.x<T>(), layer.d<T>(), layer.entry_data(), layer.s(), threads);
   });
-  return to_tensor(sums);
 }
 
 at::Tensor linear_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
-  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
-  const auto g = check_linear(x, d, e, "linear_sampled_gradients");
-  auto out = gradients_like(x, e);
-  if (nothing_to_do(x, d, e)) return out;
-  dispatch_elements(x, "linear_sampled_gradients", [&](auto t) {
+  const Layer layer(input, grad_output, entries, "linear_sampled_gradients");
+  const auto g = check_linear(layer.input, layer.grad_output, layer.entries, layer.op);
+  return layer.gradients([&](auto t, auto* out, int threads) {
     using T = decltype(t);
-    linear_sampled_gradients<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), out.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
+    linear_sampled_gradients<T>(g, layer.x<T>(), layer.d<T>(), layer.entry_data(), layer.s(), out, threads);
   });
-  return out;
 }
 
 at::Tensor linear_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
-  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
-  const auto g = check_linear(x, d, e, "linear_gram");
-  GramSums sums;
-  if (nothing_to_do(x, d, e)) return to_tensor(sums);
-  dispatch_elements(x, "linear_gram", [&](auto t) {
+  const Layer layer(input, grad_output, entries, "linear_gram");
+  const auto g = check_linear(layer.input, layer.grad_output, layer.entries, layer.op);
+  return layer.statistics([&](auto t, int threads) {
     using T = decltype(t);
-    sums = linear_gram<T>(g, const_data<T>(x), const_data<T>(d), entry_data(e), e.numel(), at::get_num_threads());
+    return linear_gram<T>(g, layer.x<T>(), layer.d<T>(), layer.entry_data(), layer.s(), threads);
   });
-  return to_tensor(sums);
 }
 
-at::Tensor affine_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& mean, const at::Tensor& rstd,
-                                    const at::Tensor& entries) {
-  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
-  const auto g = check_affine(x, d, mean, rstd, e, "affine_sampled_gradients");
-  const auto m = mean.to(accumulate_type(x)).contiguous(), r = rstd.to(accumulate_type(x)).contiguous();
-  auto out = gradients_like(x, e);
-  if (nothing_to_do(x, d, e)) return out;
-  dispatch_elements(x, "affine_sampled_gradients", [&](auto t) {
+at::Tensor affine_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& mean,
+                                        const at::Tensor& rstd, const at::Tensor& entries) {
+  const Layer layer(input, grad_output, entries, "affine_sampled_gradients");
+  const auto g = check_affine(layer.input, layer.grad_output, mean, rstd, layer.entries, layer.op);
+  const auto m = mean.to(accumulate_type(input)).contiguous(), r = rstd.to(accumulate_type(input)).contiguous();
+  return layer.gradients([&](auto t, auto* out, int threads) {
     using T = decltype(t);
     using A = accumulate_t<T>;
-    affine_sampled_gradients<T>(g, const_data<T>(x), const_data<T>(d), const_data<A>(m), const_data<A>(r), entry_data(e), e.numel(), out.mutable_data_ptr<A>(),
-                                at::get_num_threads());
+    affine_sampled_gradients<T>(g, layer.x<T>(), layer.d<T>(), const_data<A>(m), const_data<A>(r), layer.entry_data(), layer.s(), out,
+                                threads);
   });
-  return out;
 }
 
 at::Tensor affine_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& mean, const at::Tensor& rstd,
-                       const at::Tensor& entries) {
-  const auto x = input.contiguous(), d = grad_output.contiguous(), e = entries.contiguous();
-  const auto g = check_affine(x, d, mean, rstd, e, "affine_gram");
-  const auto m = mean.to(accumulate_type(x)).contiguous(), r = rstd.to(accumulate_type(x)).contiguous();
-  GramSums sums;
-  if (nothing_to_do(x, d, e)) return to_tensor(sums);
-  dispatch_elements(x, "affine_gram", [&](auto t) {
+                           const at::Tensor& entries) {
+  const Layer layer(input, grad_output, entries, "affine_gram");
+  const auto g = check_affine(layer.input, layer.grad_output, mean, rstd, layer.entries, layer.op);
+  const auto m = mean.to(accumulate_type(input)).contiguous(), r = rstd.to(accumulate_type(input)).contiguous();
+  return layer.statistics([&](auto t, int threads) {
     using T = decltype(t);
     using A = accumulate_t<T>;
-    sums = affine_gram<T>(g, const_data<T>(x), const_data<T>(d), const_data<A>(m), const_data<A>(r), entry_data(e), e.numel(), at::get_num_threads());
+    return affine_gram<T>(g, layer.x<T>(), layer.d<T>(), const_data<A>(m), const_data<A>(r), layer.entry_data(), layer.s(), threads);
   });
-  return to_tensor(sums);
 }
 
 at::Tensor gram_matrix_cpu(const at::Tensor& vectors) {
