@@ -14,7 +14,10 @@ TORCH_LIBRARY(knas, m) {
   m.def("affine_gram(Tensor input, Tensor grad_output, Tensor mean, Tensor rstd, Tensor entries) -> Tensor");
   m.def("gram_matrix(Tensor vectors) -> Tensor");
   m.def("gram_statistics(Tensor vectors) -> Tensor");
-  m.def("channel_moments(Tensor input) -> (Tensor, Tensor)");  // CPU only: CUDA has a fast one in torch
+  m.def("all_finite(Tensor[] tensors) -> bool");
+  m.def("channel_moments(Tensor input) -> (Tensor, Tensor)");
+  m.def("scale_channels(Tensor input, Tensor scale) -> Tensor");
+  m.def("fixed_batch_norm(Tensor input, Tensor mean, Tensor variance, Tensor? weight, Tensor? bias, float eps) -> (Tensor, Tensor, Tensor)");
 }
 
 #ifndef KNAS_WITH_CUDA

@@ -1,11 +1,11 @@
-// The CPU operators: arguments are checked and made contiguous here, and the torch-free core does the work.
+// The CPU operators: arguments are checked and laid out here, and the torch-free core does the work.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include "core/dot.h"
 #include "core/layers.h"
-#include "core/moments.h"
-#include "dispatch.h"
+#include "cpu_planes.h"
 
 namespace knas {
 namespace {
@@ -14,19 +14,22 @@ at::Tensor to_tensor(std::initializer_list<double> numbers) {
   return at::tensor(at::ArrayRef<double>(numbers.begin(), numbers.size()), at::kDouble);
 }
 
-// What the operators of a layer do alike.
+// What the operators of a layer do alike. Both tensors keep the order of the input where the core can read it.
 struct Layer {
   at::Tensor input, grad_output, entries;
   const char* op;
 
-  Layer(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries, const char* op)
-      : input(input.contiguous()), grad_output(grad_output.contiguous()), entries(entries.contiguous()), op(op) {}
+  Layer(const at::Tensor& x, const at::Tensor& d, const at::Tensor& entries, const char* op) : entries(entries.contiguous()), op(op) {
+    const bool interleaved = is_interleaved(x);
+    input = interleaved ? x : x.contiguous();
+    grad_output = !interleaved ? d.contiguous() : d.dim() < 3 ? d : d.movedim(1, -1).contiguous().movedim(-1, 1);
+  }
 
   bool empty() const { return input.numel() == 0 || grad_output.numel() == 0 || entries.numel() == 0; }
   std::int64_t s() const { return entries.numel(); }
   const std::int64_t* entry_data() const { return entries.const_data_ptr<std::int64_t>(); }
-  template <class T> const T* x() const { return const_data<T>(input); }
-  template <class T> const T* d() const { return const_data<T>(grad_output); }
+  template <class T> Planes<const T> x() const { return planes<T>(input); }
+  template <class T> Planes<const T> d() const { return planes<T>(grad_output); }
 
   // compute(T{}, g, threads) fills g [n, s].
   template <class Compute> at::Tensor gradients(Compute&& compute) const {
@@ -66,20 +69,20 @@ at::Tensor conv_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output,
 }
 
 at::Tensor linear_sampled_gradients_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
-  const Layer layer(input, grad_output, entries, "linear_sampled_gradients");
+  const Layer layer(input.contiguous(), grad_output, entries, "linear_sampled_gradients");
   const auto g = check_linear(layer.input, layer.grad_output, layer.entries, layer.op);
   return layer.gradients([&](auto t, auto* out, int threads) {
     using T = decltype(t);
-    linear_sampled_gradients<T>(g, layer.x<T>(), layer.d<T>(), layer.entry_data(), layer.s(), out, threads);
+    linear_sampled_gradients<T>(g, layer.x<T>().data, layer.d<T>().data, layer.entry_data(), layer.s(), out, threads);
   });
 }
 
 at::Tensor linear_gram_cpu(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries) {
-  const Layer layer(input, grad_output, entries, "linear_gram");
+  const Layer layer(input.contiguous(), grad_output, entries, "linear_gram");
   const auto g = check_linear(layer.input, layer.grad_output, layer.entries, layer.op);
   return layer.statistics([&](auto t, int threads) {
     using T = decltype(t);
-    return linear_gram<T>(g, layer.x<T>(), layer.d<T>(), layer.entry_data(), layer.s(), threads);
+    return linear_gram<T>(g, layer.x<T>().data, layer.d<T>().data, layer.entry_data(), layer.s(), threads);
   });
 }
 
@@ -131,22 +134,25 @@ at::Tensor gram_statistics_cpu(const at::Tensor& vectors) {
   return to_tensor({sums.mean, sums.mean_off_diagonal, sums.trace, sums.split, frobenius});
 }
 
-std::tuple<at::Tensor, at::Tensor> channel_moments_cpu(const at::Tensor& input) {
-  TORCH_CHECK(input.dim() == 3 && input.numel() > 0, "channel_moments: input must be [n, channels, positions] and not empty, got ", input.sizes());
-  const auto x = input.to(accumulate_type(input)).contiguous();
-  const AffineGeometry g{x.size(0), x.size(1), x.size(2), 1};
-  auto mean = at::empty({g.channels}, x.options()), variance = at::empty({g.channels}, x.options());
-  dispatch_elements(x, "channel_moments", [&](auto t) {
-    using A = accumulate_t<decltype(t)>;
-    channel_moments<A>(g, const_data<A>(x), mean.mutable_data_ptr<A>(), variance.mutable_data_ptr<A>(), at::get_num_threads());
+bool all_finite_cpu(at::TensorList tensors) {
+  return std::all_of(tensors.begin(), tensors.end(), [](const at::Tensor& t) {
+    if (!t.is_floating_point()) return true;
+    const auto x = t.to(accumulate_type(t)).contiguous();
+    return x.scalar_type() == at::kDouble ? all_finite(const_data<double>(x), x.numel()) : all_finite(const_data<float>(x), x.numel());
   });
-  return {mean, variance};
+}
+
+bool all_finite_by_torch(at::TensorList tensors) {
+  return tensors.empty() || at::stack(at::_foreach_norm(tensors, INFINITY)).isfinite().all().item<bool>();
 }
 
 }  // namespace
 }  // namespace knas
 
+TORCH_LIBRARY_IMPL(knas, CUDA, m) { m.impl("all_finite", &knas::all_finite_by_torch); }
+
 TORCH_LIBRARY_IMPL(knas, CPU, m) {
+  m.impl("all_finite", &knas::all_finite_cpu);
   m.impl("conv_sampled_gradients", &knas::conv_sampled_gradients_cpu);
   m.impl("conv_gram", &knas::conv_gram_cpu);
   m.impl("linear_sampled_gradients", &knas::linear_sampled_gradients_cpu);
@@ -155,5 +161,4 @@ TORCH_LIBRARY_IMPL(knas, CPU, m) {
   m.impl("affine_gram", &knas::affine_gram_cpu);
   m.impl("gram_matrix", &knas::gram_matrix_cpu);
   m.impl("gram_statistics", &knas::gram_statistics_cpu);
-  m.impl("channel_moments", &knas::channel_moments_cpu);
 }

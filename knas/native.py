@@ -145,18 +145,49 @@ def gram_statistics(vectors: Tensor) -> Tensor:
     return torch.ops.knas.gram_statistics(vectors)
 
 
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Whether no element of floating-point tensors on one device is NaN or infinite."""
+    return torch.ops.knas.all_finite(list(tensors))
+
+
 def channel_moments(input: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and biased variance of each channel of [n, channels, positions] over samples and positions.
+    """Mean and biased variance of each channel of [n, channels, ...] over samples and positions.
 
     On a CPU in one reading of the input; elsewhere by `torch.var_mean`.
 
     Returns:
         Mean and variance [channels], in float32 (float64 for float64).
     """
-    if input.is_cpu:
-        return torch.ops.knas.channel_moments(input)
-    variance, mean = torch.var_mean(input.to(accumulate_type(input)), (0, 2), correction=0)
-    return mean, variance
+    return torch.ops.knas.channel_moments(input)
+
+
+def scale_channels(input: Tensor, scale: Tensor) -> Tensor:
+    """Each channel of [n, channels, ...] times a number [channels], in the input's memory order.
+
+    Broadcasting would go through channels-last tensors a handful of elements at a time.
+    """
+    return torch.ops.knas.scale_channels(input, scale)
+
+
+def fixed_batch_norm(
+    input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """BatchNorm by constant statistics: (input - mean) * scale + bias with scale = weight / sqrt(variance + eps).
+
+    Gradients flow to the input alone, by one multiplication. The input's memory order is kept.
+
+    Args:
+        input: [n, channels, ...].
+        mean: [channels], as the following; in float32 (float64 for float64).
+        variance: Biased.
+        weight: None for 1.
+        bias: None for 0.
+        eps: Added to the variance.
+
+    Returns:
+        Output shaped like the input, 1 / sqrt(variance + eps) [channels], and scale [channels].
+    """
+    return torch.ops.knas.fixed_batch_norm(input, mean, variance, weight, bias, eps)
 
 
 def accumulate_type(tensor: Tensor) -> torch.dtype:
@@ -184,12 +215,18 @@ def _register_fakes() -> None:
         "knas::gram_statistics",
         lambda vectors: vectors.new_empty(len(STATISTICS) + 1, dtype=torch.float64),
     )
-    torch.library.register_fake("knas::channel_moments", _fake_moments)
+    torch.library.register_fake(
+        "knas::channel_moments", lambda input: (_per_channel(input), _per_channel(input))
+    )
+    torch.library.register_fake("knas::scale_channels", lambda input, _: torch.empty_like(input))
+    torch.library.register_fake(
+        "knas::fixed_batch_norm",
+        lambda input, *_: (torch.empty_like(input), _per_channel(input), _per_channel(input)),
+    )
 
 
-def _fake_moments(input: Tensor) -> tuple[Tensor, Tensor]:
-    mean = input.new_empty(input.shape[1], dtype=accumulate_type(input))
-    return mean, torch.empty_like(mean)
+def _per_channel(input: Tensor) -> Tensor:
+    return input.new_empty(input.shape[1], dtype=accumulate_type(input))
 
 
 _register_fakes()

@@ -114,6 +114,27 @@ def gram_statistics(vectors: Tensor) -> Tensor:
     )
 
 
+def all_finite(tensors: Sequence[Tensor]) -> bool:
+    """Twin of `knas.native.all_finite`."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors)
+
+
 def channel_moments(input: Tensor) -> tuple[Tensor, Tensor]:
     """Twin of `knas.native.channel_moments`."""
-    return input.mean((0, 2)), input.var((0, 2), correction=0)
+    planes = input.flatten(2) if input.dim() > 2 else input[:, :, None]
+    return planes.mean((0, 2)), planes.var((0, 2), correction=0)
+
+
+def scale_channels(input: Tensor, scale: Tensor) -> Tensor:
+    """Twin of `knas.native.scale_channels`."""
+    return (input.movedim(1, -1) * scale).movedim(-1, 1)
+
+
+def fixed_batch_norm(
+    input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Twin of `knas.native.fixed_batch_norm`."""
+    rstd = 1 / torch.sqrt(variance + eps)
+    scale = rstd if weight is None else weight * rstd
+    output = (input.movedim(1, -1) - mean) * scale + (0 if bias is None else bias)
+    return output.movedim(-1, 1), rstd, scale

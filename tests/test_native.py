@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -67,6 +68,15 @@ def tensors(case: Conv, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tens
     return input.to(dtype), grad.to(dtype)
 
 
+def side_by_side(tensor: Tensor) -> Tensor:
+    """The same values with the channels side by side in memory."""
+    return tensor.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
+ORDERS = {"planes": Tensor.contiguous, "side by side": side_by_side}
+in_every_order = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+
+
 def assert_near(got: Tensor, want: Tensor, dtype: torch.dtype) -> None:
     """Within the tolerance of `dtype`, relative to the largest entry: what cancels has no digits of its own."""
     assert got.shape == want.shape
@@ -74,10 +84,11 @@ def assert_near(got: Tensor, want: Tensor, dtype: torch.dtype) -> None:
     assert (got.double() - want).abs().max().item() <= TOLERANCE[dtype] * scale if want.numel() else True
 
 
+@in_every_order
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
-def test_conv(case: Conv, dtype: torch.dtype) -> None:
-    input, grad = tensors(case, dtype)
+def test_conv(case: Conv, dtype: torch.dtype, order: Callable[[Tensor], Tensor]) -> None:
+    input, grad = map(order, tensors(case, dtype))
     entries = torch.arange(case.parameters)
     want = reference.conv_sampled_gradients(input.double(), grad.double(), entries, *case.geometry)
     got = native.conv_sampled_gradients(input, grad, entries, *case.geometry)
@@ -102,9 +113,9 @@ def convolutions(draw: st.DrawFn) -> Conv:
 
 
 @settings(max_examples=80, deadline=None)
-@given(convolutions(), st.data())
-def test_conv_any_shape(case: Conv, data: st.DataObject) -> None:
-    input, grad = tensors(case, torch.float64)
+@given(convolutions(), st.data(), st.sampled_from([*ORDERS.values()]))
+def test_conv_any_shape(case: Conv, data: st.DataObject, order: Callable[[Tensor], Tensor]) -> None:
+    input, grad = map(order, tensors(case, torch.float64))
     picks = data.draw(st.lists(st.integers(0, case.parameters - 1), min_size=1, max_size=20))
     entries = torch.tensor(picks)
     want = reference.conv_sampled_gradients(input, grad, entries, *case.geometry)
@@ -121,13 +132,17 @@ def test_linear(n: int, positions: int, dtype: torch.dtype) -> None:
     assert_near(native.linear_gram(input, grad, entries), reference.gram_statistics(want)[:4], dtype)
 
 
+@in_every_order
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("statistics", [1, 4])
-@pytest.mark.parametrize("positions", [1, 9, 2500])
-def test_affine(positions: int, statistics: int, dtype: torch.dtype) -> None:
-    input, grad = (torch.randn(4, 3, positions) * 0.1 + 5).to(dtype), torch.randn(4, 3, positions).to(dtype)
-    mean, rstd = torch.full((statistics, 3), 5.0), torch.rand(statistics, 3) + 9
-    entries = torch.tensor([0, 2, 2, 4, 5, 3])
+@pytest.mark.parametrize(("channels", "positions"), [(3, 1), (3, 9), (3, 2500), (16, 7), (35, 601)])
+def test_affine(
+    channels: int, positions: int, statistics: int, dtype: torch.dtype, order: Callable[[Tensor], Tensor]
+) -> None:
+    shape = 4, channels, positions
+    input, grad = order((torch.randn(shape) * 0.1 + 5).to(dtype)), order(torch.randn(shape).to(dtype))
+    mean, rstd = torch.full((statistics, channels), 5.0), torch.rand(statistics, channels) + 9
+    entries = torch.tensor([0, 2, 2, channels + 1, 2 * channels - 1, channels - 1])
     want = reference.affine_sampled_gradients(
         input.double(), grad.double(), mean.double(), rstd.double(), entries
     )
@@ -145,14 +160,69 @@ def test_gram(n: int, p: int, dtype: torch.dtype) -> None:
     assert_near(native.gram_statistics(vectors), reference.gram_statistics(vectors.double()), dtype)
 
 
+IMAGES = [(2, 3), (2, 3, 1), (5, 17, 9), (3, 16, 50, 50), (3, 35, 2, 3, 4)]
+
+
+def images(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Channels whose means are 0, 30, -300, 0, ..."""
+    means = torch.tensor([0.0, 30.0, -300.0]).repeat(shape[1])[: shape[1]]
+    return (torch.randn(shape) + means.view(1, -1, *[1] * (len(shape) - 2))).to(dtype)
+
+
+@in_every_order
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@pytest.mark.parametrize(("n", "positions"), [(2, 1), (5, 9), (3, 2500)])
-def test_channel_moments(n: int, positions: int, dtype: torch.dtype) -> None:
-    input = (torch.randn(n, 3, positions) + torch.tensor([0.0, 30.0, -300.0])[:, None]).to(dtype)
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+def test_channel_moments(
+    shape: tuple[int, ...], dtype: torch.dtype, order: Callable[[Tensor], Tensor]
+) -> None:
+    input = order(images(shape, dtype))
     for got, want in zip(
         native.channel_moments(input), reference.channel_moments(input.double()), strict=True
     ):
-        torch.testing.assert_close(got.double(), want, rtol=10 * TOLERANCE[dtype], atol=0)
+        torch.testing.assert_close(got.double(), want, rtol=10 * TOLERANCE[dtype], atol=1e-6)
+
+
+@in_every_order
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+def test_fixed_batch_norm(
+    shape: tuple[int, ...], affine: bool, dtype: torch.dtype, order: Callable[[Tensor], Tensor]
+) -> None:
+    """Values, gradient and memory order."""
+    input = order(images(shape, dtype)).requires_grad_()
+    mean, variance = reference.channel_moments(input.detach().to(native.accumulate_type(input)))
+    weight, bias = (torch.rand(2, shape[1], dtype=mean.dtype) + 0.5).unbind() if affine else (None, None)
+    output, rstd, scale = native.fixed_batch_norm(input, mean, variance, weight, bias, 1e-5)
+    exact = [None if number is None else number.double() for number in (mean, variance, weight, bias)]
+    want, want_rstd, want_scale = reference.fixed_batch_norm(input.detach().double(), *exact, 1e-5)
+    rounding = {torch.bfloat16: 2**-8, torch.float16: 2**-11}.get(dtype, 10 * TOLERANCE[dtype])
+    torch.testing.assert_close(
+        output.double(), want, rtol=rounding, atol=1e-4 if dtype != torch.float64 else 1e-12
+    )
+    torch.testing.assert_close(rstd.double(), want_rstd, rtol=1e-5, atol=0)
+    torch.testing.assert_close(scale.double(), want_scale, rtol=1e-5, atol=0)
+    grad = order(torch.randn(shape).to(dtype))
+    (got,) = torch.autograd.grad(output, input, grad)
+    want_grad = reference.scale_channels(grad.double(), want_scale)
+    torch.testing.assert_close(got.double(), want_grad, rtol=max(rounding, 1e-5), atol=1e-6)
+    assert output.stride() == got.stride() == input.stride()
+    assert output.dtype == got.dtype == dtype
+
+
+def test_fixed_batch_norm_refuses_other_gradients() -> None:
+    numbers = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="only its input may require a gradient"):
+        native.fixed_batch_norm(torch.ones(2, 3), torch.zeros(3), torch.ones(3), numbers, None, 1e-5)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_all_finite(bad: float, dtype: torch.dtype) -> None:
+    tensors = [torch.randn(7, 33).to(dtype).T, torch.zeros(0), torch.full((1,), 6e4).to(dtype)]
+    assert native.all_finite(tensors) is reference.all_finite(tensors) is True
+    tensors[0][20, 3] = bad
+    assert native.all_finite(tensors) is reference.all_finite(tensors) is False
 
 
 def test_mean_survives_cancellation() -> None:
@@ -217,12 +287,16 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
         "gram_matrix": (torch.randn(3, 4),),
         "gram_statistics": (torch.randn(3, 4),),
         "channel_moments": (plane,),
+        "fixed_batch_norm": (plane, torch.zeros(2), torch.ones(2), torch.ones(2), None, 1e-5),
+        "scale_channels": (plane, torch.ones(2)),
+        "all_finite": ([plane, plane],),
     }
 
 
 @pytest.mark.parametrize("name", opcheck_arguments())
 def test_opcheck(name: str) -> None:
     tests = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
+    tests = tests[:1] if name == "all_finite" else tests  # a bool cannot be traced
     torch.library.opcheck(getattr(torch.ops.knas, name).default, opcheck_arguments()[name], test_utils=tests)
 
 
@@ -254,4 +328,5 @@ def test_without_cuda_kernels() -> None:
     if native.build_info().with_cuda:
         pytest.skip("this build has the CUDA kernels")
     keys = torch._C._dispatch_has_kernel_for_dispatch_key
-    assert all(keys(f"knas::{name}", "CUDA") for name in set(opcheck_arguments()) - {"channel_moments"})
+    by_torch = {"channel_moments", "fixed_batch_norm", "scale_channels", "all_finite"}
+    assert all(keys(f"knas::{name}", "CUDA") for name in set(opcheck_arguments()) - by_torch)

@@ -1,8 +1,10 @@
-// Scale and shift of a normalization. Both gradients of a channel come from one reading of its two planes.
+// Scale and shift of a normalization. Both gradients of a channel come from one reading of its two planes; where channels lie
+// side by side, all of them come from one reading of the sample.
 #include <algorithm>
 #include <type_traits>
 #include <vector>
 
+#include "core/interleaved.h"
 #include "core/layers.h"
 #include "core/pairs.h"
 #include "core/samples.h"
@@ -14,19 +16,27 @@ template <class T> class AffineSample {
   using A = accumulate_t<T>;
 
  public:
-  AffineSample(const AffineGeometry& g, const T* input, const T* grad, const A* mean, const A* rstd,
+  AffineSample(const AffineGeometry& g, Planes<const T> input, Planes<const T> grad, const A* mean, const A* rstd,
                const std::vector<std::int64_t>& channels, const std::int64_t* entries, std::int64_t s)
       : g_(g), input_(input), grad_(grad), mean_(mean), rstd_(rstd), channels_(channels), entries_(entries), s_(s),
-        sums_(2 * g.channels), row_(std::is_same_v<T, A> ? 0 : 2 * g.positions) {}
+        plain_(g.channels), product_(g.channels), row_(std::is_same_v<T, A> ? 0 : 2 * g.positions) {}
 
   void operator()(std::int64_t i, A* gradients) {
-    for (const std::int64_t c : channels_) {
-      const std::int64_t at = (g_.statistics == 1 ? 0 : i) * g_.channels + c, plane = (i * g_.channels + c) * g_.positions;
-      double sums[2];
-      long_shifted_sums(widen(input_ + plane, 0), widen(grad_ + plane, 1), g_.positions, mean_[at], sums);
-      sums_[c] = A(sums[1] * rstd_[at]), sums_[g_.channels + c] = A(sums[0]);
+    const std::int64_t first = (g_.statistics == 1 ? 0 : i) * g_.channels;
+    if (input_.side_by_side()) {
+      std::fill(plain_.begin(), plain_.end(), 0), std::fill(product_.begin(), product_.end(), 0);
+      interleaved_sums(input_(i, 0), grad_(i, 0), g_.positions, g_.channels, mean_ + first, plain_.data(), product_.data());
+    } else {
+      for (const std::int64_t c : channels_) {
+        double sums[2];
+        long_shifted_sums(widen(input_(i, c), 0), widen(grad_(i, c), 1), g_.positions, mean_[first + c], sums);
+        plain_[c] = sums[0], product_[c] = sums[1];
+      }
     }
-    for (std::int64_t e = 0; e < s_; ++e) gradients[e] = sums_[entries_[e]];
+    for (std::int64_t e = 0; e < s_; ++e) {
+      const std::int64_t c = entries_[e] % g_.channels;
+      gradients[e] = A(entries_[e] < g_.channels ? product_[c] * rstd_[first + c] : plain_[c]);
+    }
   }
 
  private:
@@ -36,12 +46,13 @@ template <class T> class AffineSample {
   }
 
   const AffineGeometry& g_;
-  const T *input_, *grad_;
+  const Planes<const T> input_, grad_;  // in the same order
   const A *mean_, *rstd_;
   const std::vector<std::int64_t>& channels_;
   const std::int64_t* entries_;
   std::int64_t s_;
-  std::vector<A> sums_, row_;
+  std::vector<double> plain_, product_;  // [channels]
+  std::vector<A> row_;
 };
 
 std::vector<std::int64_t> distinct_channels(const AffineGeometry& g, const std::int64_t* entries, std::int64_t s) {
@@ -55,7 +66,7 @@ std::vector<std::int64_t> distinct_channels(const AffineGeometry& g, const std::
 }  // namespace
 
 template <class T>
-void affine_sampled_gradients(const AffineGeometry& g, const T* input, const T* grad, const accumulate_t<T>* mean,
+void affine_sampled_gradients(const AffineGeometry& g, Planes<const T> input, Planes<const T> grad, const accumulate_t<T>* mean,
                               const accumulate_t<T>* rstd, const std::int64_t* entries, std::int64_t s,
                               accumulate_t<T>* gradients, int threads) {
   const auto channels = distinct_channels(g, entries, s);
@@ -63,16 +74,16 @@ void affine_sampled_gradients(const AffineGeometry& g, const T* input, const T* 
 }
 
 template <class T>
-GramSums affine_gram(const AffineGeometry& g, const T* input, const T* grad, const accumulate_t<T>* mean,
+GramSums affine_gram(const AffineGeometry& g, Planes<const T> input, Planes<const T> grad, const accumulate_t<T>* mean,
                      const accumulate_t<T>* rstd, const std::int64_t* entries, std::int64_t s, int threads) {
   const auto channels = distinct_channels(g, entries, s);
   return fused_gram<accumulate_t<T>>(g.n, s, threads, [&] { return AffineSample<T>(g, input, grad, mean, rstd, channels, entries, s); });
 }
 
-#define KNAS_INSTANTIATE(T)                                                                                              \
-  template void affine_sampled_gradients(const AffineGeometry&, const T*, const T*, const accumulate_t<T>*,             \
-                                         const accumulate_t<T>*, const std::int64_t*, std::int64_t, accumulate_t<T>*, int); \
-  template GramSums affine_gram(const AffineGeometry&, const T*, const T*, const accumulate_t<T>*,                      \
+#define KNAS_INSTANTIATE(T)                                                                                                       \
+  template void affine_sampled_gradients(const AffineGeometry&, Planes<const T>, Planes<const T>, const accumulate_t<T>*,         \
+                                         const accumulate_t<T>*, const std::int64_t*, std::int64_t, accumulate_t<T>*, int);      \
+  template GramSums affine_gram(const AffineGeometry&, Planes<const T>, Planes<const T>, const accumulate_t<T>*,                  \
                                 const accumulate_t<T>*, const std::int64_t*, std::int64_t, int);
 KNAS_FOR_ELEMENTS(KNAS_INSTANTIATE)
 

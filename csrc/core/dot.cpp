@@ -1,11 +1,6 @@
 #include "core/dot.h"
 
-// The loader picks a clone by the processor. Sanitizers instrument the resolver before their runtime is up, so not with them.
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define KNAS_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define KNAS_CLONES
-#endif
+#include "core/clones.h"
 
 #define KNAS_DEFINE_DOTS(T)                                                                                  \
   KNAS_CLONES void dots(const T* const x[kDots], const T* const y[kDots], std::int64_t length, T out[kDots]) { \
@@ -41,6 +36,12 @@
     _Pragma("omp simd reduction(+ : plain, square)")                                                         \
     for (std::int64_t q = 0; q < length; ++q) plain += x[q] - shift, square += (x[q] - shift) * (x[q] - shift); \
     sums[0] = plain, sums[1] = square;                                                                       \
+  }                                                                                                          \
+  KNAS_CLONES bool all_finite(const T* x, std::int64_t length) {                                             \
+    T zero = 0; /* NaN and infinity times zero are NaN */                                                    \
+    _Pragma("omp simd reduction(+ : zero)")                                                                  \
+    for (std::int64_t q = 0; q < length; ++q) zero += x[q] * T(0);                                           \
+    return zero == 0;                                                                                        \
   }
 
 namespace knas {

@@ -23,4 +23,8 @@ void shifted_sums(const double* x, const double* y, std::int64_t length, double 
 void shifted_squares(const float* x, std::int64_t length, float shift, float sums[2]);
 void shifted_squares(const double* x, std::int64_t length, double shift, double sums[2]);
 
+// Whether no element is NaN or infinite.
+bool all_finite(const float* x, std::int64_t length);
+bool all_finite(const double* x, std::int64_t length);
+
 }  // namespace knas

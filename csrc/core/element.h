@@ -27,6 +27,13 @@ struct float16 {
   }
 };
 
+// Rounded to the nearest, ties to even; NaN stays NaN.
+inline bfloat16 to_bfloat16(float value) {
+  const auto bits = same_bits<std::uint32_t>(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return {std::uint16_t(bits >> 16 | 0x40u)};
+  return {std::uint16_t((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16)};
+}
+
 // What sums over an element type are held in.
 template <class T> struct accumulate { using type = float; };
 template <> struct accumulate<double> { using type = double; };

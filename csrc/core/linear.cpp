@@ -13,9 +13,9 @@ PairPlan linear_plan(const LinearGeometry& g, const std::int64_t* entries, std::
   PairPlan plan;
   for (std::int64_t e = 0; e < s; ++e) {
     if (entries[e] >= g.weights())
-      plan.sums.push_back({e, 0, 0, plan.gradient_slot(entries[e] - g.weights())});
+      plan.add_sum(e, entries[e] - g.weights());
     else
-      plan.products.push_back({e, entries[e] % g.in_features, 0, plan.gradient_slot(entries[e] / g.in_features)});
+      plan.add_product(e, entries[e] % g.in_features, 0, entries[e] / g.in_features);
   }
   plan.sort();
   return plan;
@@ -32,8 +32,9 @@ template <class T> class LinearSample {
     for (std::size_t slot = 0; slot < plan_.gradients.size(); ++slot)
       gather(grad_ + i * g_.positions * g_.out_features + plan_.gradients[slot], g_.out_features, grads_.data() + slot * g_.positions);
     std::int64_t gathered = -1;
-    const auto input = [&](std::int64_t c) {
-      if (gathered != c) gather(input_ + i * g_.positions * g_.in_features + c, g_.in_features, column_.data()), gathered = c;
+    const auto input = [&](std::int64_t slot) {
+      const T* first = input_ + i * g_.positions * g_.in_features + plan_.inputs[slot];
+      if (gathered != slot) gather(first, g_.in_features, column_.data()), gathered = slot;
       return static_cast<const A*>(column_.data());
     };
     const auto gradient = [&](std::int64_t slot) { return static_cast<const A*>(grads_.data() + slot * g_.positions); };

@@ -36,6 +36,10 @@ class Batch:
         targets = None if self.targets is None else self.targets[start:stop]
         return Batch(inputs, targets, min(stop, self.n) - start)
 
+    def channels_last(self) -> Batch:
+        """The same samples, with the channels of images and volumes side by side in memory."""
+        return Batch(_map(self.inputs, _channels_last), self.targets, self.n)
+
     def _per_sample(self, tensor: Tensor) -> bool:
         return tensor.dim() > 0 and tensor.shape[0] == self.n
 
@@ -81,6 +85,13 @@ def _fresh(tensor: Tensor, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
         moved = tensor.detach().to(device)
         return moved.clone() if moved.is_inference() else moved
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    if tensor.dim() not in formats or not tensor.is_floating_point():
+        return tensor
+    return tensor.contiguous(memory_format=formats[tensor.dim()])
 
 
 def _map(inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -28,51 +28,21 @@ Moments = tuple[Tensor, Tensor]
 FunctionCall = tuple[Callable[..., Tensor], tuple[Any, ...], dict[str, Any]]
 
 
-class _FixedBatchNorm(torch.autograd.Function):
-    """Normalization by constant statistics: its backward pass is one multiplication (PyTorch's takes two passes)."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        input: Tensor,
-        mean: Tensor,
-        variance: Tensor,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        eps: float,
-    ) -> Tensor:
-        scale = (variance + eps).rsqrt()
-        ctx.save_for_backward(scale if weight is None else scale * weight)
-        return F.batch_norm(input, mean, variance, weight, bias, False, 0.0, eps)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        (scale,) = ctx.saved_tensors
-        (grad,) = grads
-        shape = [1, -1] + [1] * (grad.dim() - 2)
-        return grad * scale.view(shape).to(grad.dtype), None, None, None, None, None
-
-
-_apply_fixed: Callable[..., Tensor] = _FixedBatchNorm.apply
-
-
 def fixed_batch_norm(
     input: Tensor, mean: Tensor, variance: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float
 ) -> Tensor:
-    """BatchNorm by constant statistics."""
-    # Statistics of 16 bit inputs are held in float32, and PyTorch wants weight and bias like them.
-    weight, bias = (None if tensor is None else tensor.to(mean.dtype) for tensor in (weight, bias))
+    """BatchNorm by constant statistics: (input - mean) * weight / sqrt(variance + eps) + bias."""
     trainable = any(tensor is not None and tensor.requires_grad for tensor in (weight, bias))
     if trainable or torch._C._functorch.is_functorch_wrapped_tensor(input):
+        # Statistics of 16 bit inputs are held in float32, and PyTorch wants weight and bias like them.
+        weight, bias = (None if tensor is None else tensor.to(mean.dtype) for tensor in (weight, bias))
         return F.batch_norm(input, mean, variance, weight, bias, False, 0.0, eps)
-    return _apply_fixed(input, mean, variance, weight, bias, eps)
+    return native.fixed_batch_norm(input, mean, variance, weight, bias, eps)[0]
 
 
 def moments_of(input: Tensor) -> Moments:
     """Mean and biased variance of each channel [channels] of a batch [n, channels, ...]."""
-    with torch.no_grad():
-        detached = input.detach()
-        return native.channel_moments(detached.flatten(2) if detached.dim() > 2 else detached.unsqueeze(2))
+    return native.channel_moments(input.detach())
 
 
 class BatchNormStatistics(TorchFunctionMode):

@@ -68,9 +68,11 @@ class Gradients:
     skipped: dict[str, str] = field(init=False)
     _moments: list[Moments] | None = field(init=False, default=None)
     _samples_first: list[bool] | None = field(init=False, default=None)
+    _as_given: Batch = field(init=False)
 
     def __post_init__(self) -> None:
         self.layers = layers_of(self.model)
+        self._as_given = self.batch
         if self.settings.of == "loss" and self.batch.targets is None:
             raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
         if not self.layers.layers:
@@ -78,6 +80,8 @@ class Gradients:
                 "model: no trainable parameters; give one whose parameters have requires_grad=True"
             )
         self.skipped = dict.fromkeys(self.layers.frozen, "frozen: requires_grad is False, or no elements")
+        if self.like.is_cpu and any(slot.parameter.dim() in (4, 5) for slot in self.layers.slots.values()):
+            self.batch = self.batch.channels_last()  # convolutions need no copies in another order then
 
     @property
     def like(self) -> Tensor:
@@ -298,6 +302,9 @@ class Gradients:
             try:
                 return run(sizes)
             except (OverBudget, RuntimeError, MemoryError) as error:
+                if self.batch is not self._as_given and "view size is not compatible" in str(error):
+                    self.batch = self._as_given  # the model's own code counts on the order
+                    continue
                 if not isinstance(error, OverBudget) and not is_out_of_memory(error):
                     raise
                 if size == 1:

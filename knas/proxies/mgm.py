@@ -169,8 +169,7 @@ def _centered_product(rows: Tensor) -> Tensor:
 def refuse_non_finite_weights(gradients: Gradients) -> None:
     """Raises NotFiniteError naming the first parameter that holds NaN or Inf."""
     slots = gradients.layers.slots.values()
-    largest = nn.utils.get_total_norm([slot.parameter.detach() for slot in slots], float("inf"))
-    if bool(torch.isfinite(largest)):
+    if native.all_finite([slot.parameter.detach() for slot in slots]):
         return
     for slot in slots:
         if not bool(torch.isfinite(slot.parameter).all()):

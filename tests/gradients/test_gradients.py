@@ -123,3 +123,26 @@ def test_sampling_is_uniform() -> None:
         counts[entries] += 1
     expected = 13 / layer.size
     assert ((counts / draws - expected).abs() < 5 * (expected / draws) ** 0.5).all()
+
+
+class Viewed(nn.Module):
+    """Counts on contiguous planes: `view` fails where channels lie side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(3, 4, 3), nn.Linear(4 * 16, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.linear(self.conv(inputs).view(len(inputs), -1))
+
+
+@pytest.mark.parametrize("estimator", ["sampled", "full"])
+def test_model_that_counts_on_the_order_in_memory(estimator: str) -> None:
+    model = Viewed()
+    flattened = nn.Sequential(model.conv, nn.Flatten(), model.linear)
+    inputs = torch.randn(5, 3, 6, 6).to(memory_format=torch.channels_last)
+    with pytest.raises(RuntimeError, match="view size is not compatible"):
+        model(inputs)  # else the test would show nothing
+    want = knas.score(flattened, inputs.contiguous(), estimator=estimator, sample=10**6).value
+    got = knas.score(model, inputs.contiguous(), estimator=estimator, sample=10**6).value
+    assert got == pytest.approx(want, rel=1e-5)

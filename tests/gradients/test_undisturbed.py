@@ -160,13 +160,18 @@ def test_out_of_memory_with_one_sample() -> None:
 def test_micro_batch_from_the_memory_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch too large for the budget is split, before anything fails, and gives the same score."""
     model = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 2)
+        nn.Conv2d(3, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 2),
     )
     x = torch.randn(16, 3, 8, 8)
     want, gram = knas.score(model, x).value, knas.gram(model, x)
     sizes: list[int] = []
     model[0].register_forward_hook(lambda _, arguments, output: sizes.append(len(arguments[0])))
-    everything = 16 * (3 * 8 * 36 + 2) * 4
+    everything = 16 * (3 * 8 * 36 + 8 + 2) * 4
     monkeypatch.setattr("knas.gradients.passes.activation_budget", lambda device: everything / 4)
     assert knas.score(model, x).value == pytest.approx(want, rel=1e-5)
     # All 16 stop at the first layer; then a probe for BatchNorm, the calibration, 8 that stop at the second, and 4.

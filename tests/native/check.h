@@ -99,4 +99,14 @@ inline std::vector<std::int64_t> random_entries(std::int64_t s, std::int64_t par
   return entries;
 }
 
+// [n, channels, positions] with the channels side by side: [n, positions, channels].
+template <class T>
+std::vector<T> side_by_side(const std::vector<T>& planes, std::int64_t n, std::int64_t channels, std::int64_t positions) {
+  std::vector<T> out(planes.size());
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t t = 0; t < positions; ++t) out[(i * positions + t) * channels + c] = planes[(i * channels + c) * positions + t];
+  return out;
+}
+
 }  // namespace check

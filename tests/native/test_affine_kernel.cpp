@@ -42,11 +42,17 @@ template <class T> void run_case(const knas::AffineGeometry& g, std::int64_t s, 
   const knas::cuda::AffineTask<T> task{in.x.data(),       in.d.data(), in.mean.data(), in.rstd.data(), in.entries.data(), s, g.n,
                                        g.channels, g.positions, g.statistics};
   compare_kernels(Kernels<knas::cuda::AffineRun<T>>{task, threads}, want, name);
-  std::vector<A> core(want.size(), NAN);
-  const auto *e = in.entries.data();
-  knas::affine_sampled_gradients<T>(g, in.x.data(), in.d.data(), in.mean.data(), in.rstd.data(), e, s, core.data(), 2);
-  const auto sums = knas::affine_gram<T>(g, in.x.data(), in.d.data(), in.mean.data(), in.rstd.data(), e, s, 2);
-  compare_core(core, sums, want, g.n, s, check::tolerance<T>, name);
+  using P = knas::Planes<const T>;
+  const auto core = [&](P input, P grad, const std::string& order) {
+    std::vector<A> out(want.size(), NAN);
+    const auto* e = in.entries.data();
+    knas::affine_sampled_gradients<T>(g, input, grad, in.mean.data(), in.rstd.data(), e, s, out.data(), 2);
+    const auto sums = knas::affine_gram<T>(g, input, grad, in.mean.data(), in.rstd.data(), e, s, 2);
+    compare_core(out, sums, want, g.n, s, check::tolerance<T>, name + order);
+  };
+  const auto x = check::side_by_side(in.x, g.n, g.channels, g.positions), d = check::side_by_side(in.d, g.n, g.channels, g.positions);
+  core(P::contiguous(in.x.data(), g.channels, g.positions), P::contiguous(in.d.data(), g.channels, g.positions), ", planes");
+  core(P::interleaved(x.data(), g.channels, g.positions), P::interleaved(d.data(), g.channels, g.positions), ", side by side");
 }
 
 void missing_entries() {

@@ -83,9 +83,17 @@ template <class T> void run_case(const Case& c, unsigned threads, std::mt19937& 
   if (conv_has_2_axes(g)) compare_kernels(Kernels<ConvRun<T, 2, std::uint32_t>>{task, threads}, want, name + ", 2 axes");
   else compare_kernels(Kernels<ConvRun<T, 3, std::uint32_t>>{task, threads}, want, name + ", 3 axes");
   if (threads == 32) compare_kernels(Kernels<ConvRun<T, 3, std::uint64_t>>{task, threads}, want, name + ", 64 bits");
-  std::vector<knas::accumulate_t<T>> core(want.size(), NAN);
-  knas::conv_sampled_gradients<T>(g, x.data(), d.data(), entries.data(), c.s, core.data(), 2);
-  compare_core(core, knas::conv_gram<T>(g, x.data(), d.data(), entries.data(), c.s, 2), want, g.n, c.s, check::tolerance<T>, name);
+  using P = knas::Planes<const T>;
+  const auto core = [&](P input, P grad, const std::string& order) {
+    std::vector<knas::accumulate_t<T>> out(want.size(), NAN);
+    knas::conv_sampled_gradients<T>(g, input, grad, entries.data(), c.s, out.data(), 2);
+    compare_core(out, knas::conv_gram<T>(g, input, grad, entries.data(), c.s, 2), want, g.n, c.s, check::tolerance<T>, name + order);
+  };
+  const auto xs = check::side_by_side(x, g.n, g.in_channels, g.in_plane()), ds = check::side_by_side(d, g.n, g.out_channels, g.out_plane());
+  const auto planes = P::contiguous(d.data(), g.out_channels, g.out_plane());
+  core(P::contiguous(x.data(), g.in_channels, g.in_plane()), planes, ", planes");
+  core(P::interleaved(xs.data(), g.in_channels, g.in_plane()), P::interleaved(ds.data(), g.out_channels, g.out_plane()), ", side by side");
+  core(P::interleaved(xs.data(), g.in_channels, g.in_plane()), planes, ", input side by side");
 }
 
 // An entry that does not exist must not be read from memory, and must not pass for a number.

@@ -28,17 +28,23 @@ template <class T, class Layer> void compare(const Layer& layer, std::int64_t n,
   check::close(statistics, list(layer.core_gram()), check::tolerance<T>, name + ", statistics");
 }
 
+template <class T> knas::Planes<const T> planes(const std::vector<T>& t, std::int64_t channels, std::int64_t positions) {
+  return knas::Planes<const T>::contiguous(t.data(), channels, positions);
+}
+
 template <class T> struct Conv {
   knas::ConvGeometry g;
   std::vector<T> x, d;
   Entries e;
+  knas::Planes<const T> input() const { return planes(x, g.in_channels, g.in_plane()); }
+  knas::Planes<const T> grad() const { return planes(d, g.out_channels, g.out_plane()); }
   cuda::Sampled<T> tensors() const { return {x.data(), d.data(), e.data(), std::int64_t(e.size())}; }
   void gradients(knas::accumulate_t<T>* out) const { cuda::conv_sampled_gradients(g, tensors(), out, nullptr); }
   void gram(double* scratch, double* out) const { cuda::conv_gram(g, tensors(), scratch, out, nullptr); }
   void core_gradients(knas::accumulate_t<T>* out) const {
-    knas::conv_sampled_gradients<T>(g, x.data(), d.data(), e.data(), std::int64_t(e.size()), out, 2);
+    knas::conv_sampled_gradients<T>(g, input(), grad(), e.data(), std::int64_t(e.size()), out, 2);
   }
-  knas::GramSums core_gram() const { return knas::conv_gram<T>(g, x.data(), d.data(), e.data(), std::int64_t(e.size()), 2); }
+  knas::GramSums core_gram() const { return knas::conv_gram<T>(g, input(), grad(), e.data(), std::int64_t(e.size()), 2); }
 };
 
 template <class T> struct Linear {
@@ -65,10 +71,12 @@ template <class T> struct Affine {
   }
   void gram(double* scratch, double* out) const { cuda::affine_gram(g, tensors(), mean.data(), rstd.data(), scratch, out, nullptr); }
   void core_gradients(knas::accumulate_t<T>* out) const {
-    knas::affine_sampled_gradients<T>(g, x.data(), d.data(), mean.data(), rstd.data(), e.data(), std::int64_t(e.size()), out, 2);
+    knas::affine_sampled_gradients<T>(g, planes(x, g.channels, g.positions), planes(d, g.channels, g.positions), mean.data(), rstd.data(), e.data(),
+                                      std::int64_t(e.size()), out, 2);
   }
   knas::GramSums core_gram() const {
-    return knas::affine_gram<T>(g, x.data(), d.data(), mean.data(), rstd.data(), e.data(), std::int64_t(e.size()), 2);
+    return knas::affine_gram<T>(g, planes(x, g.channels, g.positions), planes(d, g.channels, g.positions), mean.data(), rstd.data(), e.data(),
+                                std::int64_t(e.size()), 2);
   }
 };
 

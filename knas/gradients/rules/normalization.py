@@ -62,9 +62,10 @@ class BatchNormRule(ChannelRule):
         self, func: Callable[..., Any], call: Call, args: Sequence[Any], kwargs: Mapping[str, Any] | None
     ) -> Tensor:
         if func is fixed_batch_norm:
-            fixed = arguments(_FIXED, args, kwargs)
-            call.extra = [fixed["mean"][None], (fixed["variance"] + fixed["eps"]).rsqrt()[None]]
-            return fixed_batch_norm(*args, **(kwargs or {}))
+            mean = arguments(_FIXED, args, kwargs)["mean"]
+            output, rstd, _ = native.fixed_batch_norm(*args, **(kwargs or {}))
+            call.extra = [mean[None], rstd[None]]
+            return output
         (eps,) = call.geometry
         output, mean, rstd = torch.native_batch_norm(
             call.input, call.weight, call.bias, None, None, True, 0.0, eps
