@@ -22,7 +22,7 @@ from knas.gradients.layers import Layer, Layers, Slot, layers_of
 from knas.gradients.memory import activation_budget, is_out_of_memory
 from knas.gradients.objective import OBJECTIVES, total_objective
 from knas.gradients.sampling import Sampler
-from knas.gradients.undisturbed import undisturbed
+from knas.gradients.undisturbed import seed_random_state, undisturbed
 
 Result = TypeVar("Result")
 
@@ -231,7 +231,8 @@ class Gradients:
             capture = Capture(
                 self.layers, part.n, statistics, collector.receive, copied, budget, self._samples_first
             )
-            torch.manual_seed(self.settings.seed)  # a repeated part draws the same random numbers
+            # A repeated part draws the same random numbers.
+            seed_random_state(self.settings.seed, (slot.parameter for slot in self.layers.slots.values()))
             try:
                 with capture:
                     outputs = part.call(self.model)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+
+from knas.gradients.layers import walk
 
 
 @contextmanager
@@ -18,20 +20,17 @@ def undisturbed(model: nn.Module, seed: int, *, frozen: bool) -> Iterator[None]:
         seed: What random numbers that the model draws in its forward pass come from.
         frozen: Whether no parameter asks for a gradient within the block.
     """
-    modes = [
-        (module, module.training) for module in model.modules()
-    ]  # one walk: it takes a while in deep models
+    modes = [(module, module.training) for _, module in walk(model)]
     own = [tensor for module, _ in modes for tensor in module._buffers.values() if tensor is not None]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in own]
     parameters = [
         tensor for module, _ in modes for tensor in module._parameters.values() if tensor is not None
     ]
     wanted = [(parameter, parameter.requires_grad) for parameter in parameters]
-    devices = sorted({parameter.device.index or 0 for parameter, _ in wanted if parameter.is_cuda})
     fast_attention = torch.backends.mha.get_fastpath_enabled()
     # inference_mode(False) first: tensors made under it could not take part in a backward pass.
-    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices):
-        torch.manual_seed(seed)
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(_gpus(parameters)):
+        seed_random_state(seed, parameters)
         torch.backends.mha.set_fastpath_enabled(
             False
         )  # one fused call, whose parameters no rule could tell apart
@@ -45,6 +44,20 @@ def undisturbed(model: nn.Module, seed: int, *, frozen: bool) -> Iterator[None]:
         finally:
             torch.backends.mha.set_fastpath_enabled(fast_attention)
             _restore(modes, buffers, wanted)
+
+
+def seed_random_state(seed: int, tensors: Iterable[Tensor]) -> None:
+    """Seeds the global generators of the CPU and of the GPUs that tensors lie on.
+
+    `torch.manual_seed` seeds every device's, for which it writes down a stack trace where CUDA is not in use yet.
+    """
+    torch.default_generator.manual_seed(seed)
+    for device in _gpus(tensors):
+        torch.cuda.default_generators[device].manual_seed(seed)
+
+
+def _gpus(tensors: Iterable[Tensor]) -> list[int]:
+    return sorted({tensor.device.index or 0 for tensor in tensors if tensor.is_cuda})
 
 
 def _restore(
