@@ -10,6 +10,9 @@ from knas.errors import RunError, UsageError
 from knas.runs.atomic import write_atomically
 
 FORMAT = 1
+COMMAND = "command"
+"""Under this name the settings tell which command they are of; a search leaves it out."""
+
 HEADER = "# Settings of a knas run. The same command resumes it; do not edit.\n"
 
 
@@ -57,6 +60,9 @@ def check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any], free:
     Raises:
         UsageError: some other setting differs; the text gives each with both values and the remedy.
     """
+    made, asked = (settings.get(COMMAND, "search") for settings in (old, new))
+    if made != asked:
+        raise UsageError(f"the run in {path} is one of {made}, not of {asked}; give another --run")
     names = [name for name in {**old, **new} if name not in free and old.get(name) != new.get(name)]
     if names:
         listed = ", ".join(f"{name} was {old.get(name)!r} and is now {new.get(name)!r}" for name in names)

@@ -111,7 +111,6 @@ class RunFolder:
     def _record(self, settings: Mapping[str, Any]) -> Iterator[Record]:
         try:
             write_config(self.config, settings)
-            self.trials.mkdir(exist_ok=True)
         except OSError as error:
             raise RunError(f"can't write in --run {self.path} ({error.strerror})") from error
         record = Record(self.record)

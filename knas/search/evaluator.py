@@ -30,8 +30,8 @@ class Measured:
     history: Sequence[Mapping[str, Any]] = ()
 
 
-class Backend(Protocol):
-    """Where scores and accuracies come from: real networks, or a table of a benchmark."""
+class ScoreBackend(Protocol):
+    """Where scores come from."""
 
     def clock(self) -> float:
         """Seconds since some fixed moment, real or simulated."""
@@ -40,6 +40,10 @@ class Backend(Protocol):
     def score(self, architecture: Architecture) -> float:
         """The proxy's value of an untrained network; `KnasError` where there is none."""
         ...
+
+
+class Backend(ScoreBackend, Protocol):
+    """Where scores and accuracies come from: real networks, or a table of a benchmark."""
 
     def train(
         self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
@@ -151,7 +155,7 @@ class Evaluator:
         )
 
 
-def measure_score(backend: Backend, architecture: Architecture) -> ScoreRow:
+def measure_score(backend: ScoreBackend, architecture: Architecture) -> ScoreRow:
     """Score an architecture; a failure, or a score that is not finite, becomes a row with its reason."""
     start = backend.clock()
     value: float | None = None

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knas.errors import UsageError
 from knas.runs.best import write_weights
 from knas.runs.record import TrialRow
 from knas.search.evaluator import Measured
-from knas.search.settings import SearchSettings, default_batch_size, option
+from knas.search.scorer import Scorer, score_images
+from knas.search.settings import SearchSettings, default_batch_size
 from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
 class Networks:
     """The `Backend` of a search on images.
 
-    Every network of a run is built from the run's seed, so that layers which two architectures share start with
-    the same weights and their scores differ by the architectures alone, and is scored on the same images. No number
-    depends on the order in which networks are handled.
+    Every network of a run is built from the run's seed. No number depends on the order in which networks are handled.
 
     Attributes:
         dataset: the data set.
@@ -53,43 +50,22 @@ class Networks:
         Raises:
             UsageError: the settings ask for more scoring images than there are, or for impossible networks.
         """
-        from knas.data import score_batch
-
         self._space = space
         self.dataset = dataset
         self._settings = settings
         self._folder = folder
         self._device = device
-        available = len(dataset.train_labels)
-        self.batch_size = settings.batch_size or default_batch_size(available)
-        if settings.score_samples > available:
-            raise UsageError(
-                f"{option('score_samples')} must be at most {available:,}, the number of training images, "
-                f"not {settings.score_samples:,}"
-            )
-        self._batch = score_batch(dataset, settings.score_samples, seed=settings.seed, device=device)
+        self.batch_size = settings.batch_size or default_batch_size(len(dataset.train_labels))
+        self._scorer = Scorer(space, settings, score_images(dataset, settings), device)
         self._best: dict[tuple[str, int], tuple[float, Path]] = {}
-        self._build(space.architecture(0))
 
     def clock(self) -> float:
         """Real seconds."""
-        return time.perf_counter()
+        return self._scorer.clock()
 
     def score(self, architecture: Architecture) -> float:
         """Build the network and score it, untrained, on the scoring images."""
-        from knas import scoring
-
-        inputs, targets = self._batch
-        score = scoring.score(
-            self._build(architecture).to(self._device),
-            inputs,
-            targets,
-            proxy=self._settings.proxy,
-            seed=self._settings.seed,
-            device=self._device,
-            **self._settings.proxy_options,
-        )
-        return score.value
+        return self._scorer.score(architecture)
 
     def train(
         self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
@@ -98,7 +74,7 @@ class Networks:
         from knas.training import Recipe, train
 
         settings = self._settings
-        model = self._build(architecture)
+        model = self._space.build(architecture, **self._arguments())
         result = train(
             model,
             self.dataset,
@@ -163,9 +139,6 @@ class Networks:
             "cells_per_stage": self._settings.cells_per_stage,
             "initialization": self._settings.initialization,
         }
-
-    def _build(self, architecture: Architecture) -> torch.nn.Module:
-        return self._space.build(architecture, **self._arguments())
 
     def _path(self, architecture: Architecture, epochs: int, suffix: str) -> Path:
         digest = hashlib.sha256(f"{architecture} {epochs}".encode()).hexdigest()[:16]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knas.errors import UsageError
 from knas.runs.best import ARCHITECTURE, WEIGHTS, write_best
 from knas.runs.folder import RunFolder
 from knas.runs.record import Record, ScoreRow, TrialRow
@@ -15,16 +13,14 @@ from knas.runs.result import Best, Candidate, Control, SearchResult
 from knas.search.base import Outcome, SearchAlgorithm, create
 from knas.search.evaluator import Evaluator, measure_score
 from knas.search.events import RunOpened, RunRecalled, Watcher, ignore
-from knas.search.settings import FREE, SearchSettings
+from knas.search.machine import find_device, machine, versions
+from knas.search.settings import DATA, FREE, ScoreSettings, SearchSettings
 
 if TYPE_CHECKING:
     import torch
 
     from knas.search.networks import Networks
     from knas.spaces.base import Architecture, SearchSpace
-
-DATA = "data_sha256"
-"""Under this name the settings on disk tell which images the run is about, wherever they came from."""
 
 
 def run_search(
@@ -45,23 +41,26 @@ def run_search(
         watcher: told every event.
     """
     from knas import proxies, spaces
+    from knas.search.networks import Networks
+    from knas.search.scorer import load_data
 
     space = spaces.create(settings.space)
     algorithm = _algorithm(settings)
     proxies.create(settings.proxy, **settings.proxy_options)
-    where = _device(device)
+    where = find_device(device)
     watcher = watcher or ignore
     folder = RunFolder(run if run is not None else settings.run_name())
     result = folder.finished() if folder.check(settings.to_dict(), (*FREE, DATA)) else None
     if result is not None and (result.control is not None or not settings.control):
         watcher(RunRecalled(str(folder.path)))
         return result
-    networks = _networks(space, settings, folder.trials, where)
+    networks = Networks(space, load_data(settings), settings, folder.trials, where)
     config = {**settings.to_dict(), DATA: networks.dataset.fingerprint}
     with folder.opened(config, FREE) as record:
+        folder.trials.mkdir(exist_ok=True)
         told = {**config, "batch_size": networks.batch_size}
         recorded = len(record.scores()), len(record.trials())
-        watcher(RunOpened(str(folder.path), told, *recorded, _machine(where), networks.dataset.notes))
+        watcher(RunOpened(str(folder.path), told, *recorded, machine(where), networks.dataset.notes))
         assert settings.epochs is not None  # the settings are resolved
         evaluator = Evaluator(
             space, networks, record, seed=settings.seed, epochs=settings.epochs, watcher=watcher
@@ -76,7 +75,7 @@ def run_search(
 def score_all(
     space: SearchSpace,
     architectures: Sequence[Architecture],
-    settings: SearchSettings,
+    settings: ScoreSettings,
     *,
     device: str | torch.device | None = None,
 ) -> list[ScoreRow]:
@@ -92,24 +91,18 @@ def score_all(
         One row per architecture, in their order; a failure is a row with its reason.
     """
     from knas import proxies
+    from knas.search.scorer import Scorer, load_data, score_images
 
     proxies.create(settings.proxy, **settings.proxy_options)
-    networks = _networks(space, settings, Path(), _device(device))
-    return [measure_score(networks, architecture) for architecture in architectures]
+    where = find_device(device)
+    scorer = Scorer(space, settings, score_images(load_data(settings), settings), where)
+    return [measure_score(scorer, architecture) for architecture in architectures]
 
 
 def _algorithm(settings: SearchSettings) -> SearchAlgorithm:
     """The algorithm with those settings that are options of it."""
     options = {"samples": settings.samples, "top_k": settings.top_k, "control": settings.control}
     return create(settings.algorithm, **options)
-
-
-def _networks(space: SearchSpace, settings: SearchSettings, folder: Path, device: torch.device) -> Networks:
-    from knas import data
-    from knas.search.networks import Networks
-
-    dataset = data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
-    return Networks(space, dataset, settings, folder, device)
 
 
 def _keep_winner(outcome: Outcome, epochs: int, networks: Networks, folder: RunFolder) -> None:
@@ -167,41 +160,3 @@ def _control(trials: tuple[TrialRow, ...]) -> Control:
         mean_test_accuracy=sum(tested) / len(tested) if tested else None,
         best=_best(best) if best is not None else None,
     )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    import torch
-
-    import knas
-
-    found = {
-        "knas": knas.__version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
-    return {**found, "cuda": torch.version.cuda} if torch.version.cuda else found
-
-
-def _machine(device: torch.device) -> str:
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{device} with {threads} thread{'s' if threads > 1 else ''}"
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    import torch
-
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"device (--device) {str(device)!r} can't be used here: {str(error).splitlines()[0]}"
-        ) from error
-    return found

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+
+from typing_extensions import Self
 
 from knas.errors import UsageError
 
@@ -39,6 +41,9 @@ and where other programs run beside, a training took 10 to 80 times as long with
 FREE = ("control",)
 """Settings that may change when a run is resumed: no recorded number depends on them."""
 
+DATA = "data_sha256"
+"""Under this name the settings on disk tell which images the run is about, wherever they came from."""
+
 LEAST: Mapping[str, int] = {
     "samples": 1,
     "top_k": 1,
@@ -53,46 +58,37 @@ LEAST: Mapping[str, int] = {
 
 
 @dataclass(frozen=True)
-class SearchSettings:
-    """All that the numbers of a search depend on, and whether it runs a control.
+class ScoreSettings:
+    """All that the score of an architecture depends on.
 
-    A field that is None at first, and in `PAPER` or `SMALL`, takes its default from there (see `resolved`). Two stay
-    None: `max_train_samples` (all of them) and `batch_size` (see `default_batch_size`).
+    A field that is None at first takes its default in `resolved`; `max_train_samples` stays None (all of them).
     """
 
     space: str = "nas-bench-201"
     dataset: str = "digits"
-    algorithm: str = "knas"
-    samples: int | None = None
-    top_k: int | None = None
-    epochs: int | None = None
     seed: int = 0
     proxy: str = "mgm"
     proxy_options: Mapping[str, Any] = field(default_factory=dict)
     score_samples: int = 64
     max_train_samples: int | None = None
-    batch_size: int | None = None
     channels: int | None = None
     cells_per_stage: int | None = None
     initialization: str = "kaiming"
-    augment: bool = True
-    control: bool = False
 
-    def resolved(self) -> SearchSettings:
-        """The same with the data set's defaults filled in, checked.
+    def defaults(self) -> dict[str, Any]:
+        """Values for the fields that are None."""
+        return {name: PAPER[name] for name in ("channels", "cells_per_stage")}
+
+    def resolved(self) -> Self:
+        """The same with the defaults filled in, checked.
 
         Raises:
             UsageError: a number is out of range; the text names the option.
         """
-        defaults = {**PAPER, **SMALL.get(self.dataset, {})}
-        if (
-            self.samples is not None
-        ):  # --samples 3 alone asks for fewer trials, not for an error about --top-k
-            defaults["top_k"] = max(1, min(defaults["top_k"], self.samples))
-        missing = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        missing = {name: value for name, value in self.defaults().items() if getattr(self, name) is None}
         filled = replace(self, dataset=str(self.dataset), proxy_options=dict(self.proxy_options), **missing)
         for name, least in LEAST.items():
-            value = getattr(filled, name)
+            value = getattr(filled, name, least)
             if value is None and name in ("max_train_samples", "batch_size"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -103,20 +99,54 @@ class SearchSettings:
         """The settings as plain values, for `config.yaml`."""
         return asdict(self)
 
+    def digest(self, told: Collection[str]) -> str:
+        """Six digits that tell these settings from others, or nothing where those not `told` are the defaults."""
+        plain = type(self)(dataset=Path(self.dataset).name).resolved()
+        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in told}
+        if rest == {name: getattr(plain, name) for name in rest}:
+            return ""
+        text = json.dumps(rest, sort_keys=True, default=str)
+        return "-" + hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+@dataclass(frozen=True)
+class SearchSettings(ScoreSettings):
+    """All that the numbers of a search depend on, and whether it runs a control.
+
+    A field that is None at first, and in `PAPER` or `SMALL`, takes its default from there (see `resolved`). Two stay
+    None: `max_train_samples` (all of them) and `batch_size` (see `default_batch_size`).
+    """
+
+    algorithm: str = "knas"
+    samples: int | None = None
+    top_k: int | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    augment: bool = True
+    control: bool = False
+
+    def defaults(self) -> dict[str, Any]:
+        """The paper's, or smaller ones that suit the data set."""
+        found = {**PAPER, **SMALL.get(self.dataset, {})}
+        if (
+            self.samples is not None
+        ):  # --samples 3 alone asks for fewer trials, not for an error about --top-k
+            found["top_k"] = max(1, min(found["top_k"], self.samples))
+        return found
+
     def run_name(self) -> Path:
         """The folder that these settings get where none is named: the same settings, the same folder.
 
         The name tells the main settings; six digits of a digest follow where others are not the defaults.
         """
-        dataset = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(self.dataset).name) or "data"
-        name = f"{dataset}-{self.proxy}-n{self.samples}-k{self.top_k}-e{self.epochs}-s{self.seed}"
+        name = f"{plain_name(self.dataset)}-{self.proxy}-n{self.samples}-k{self.top_k}-e{self.epochs}-s{self.seed}"
         told = ("samples", "top_k", "epochs", "seed", "proxy", *FREE)
-        plain = SearchSettings(dataset=Path(self.dataset).name).resolved()
-        rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in told}
-        if rest != {name: getattr(plain, name) for name in rest}:
-            digest = hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()
-            name = f"{name}-{digest[:6]}"
-        return Path("runs") / name
+        return Path("runs") / f"{name}{self.digest(told)}"
+
+
+def plain_name(dataset: str) -> str:
+    """The last part of a data set's name, as a part of a folder's name."""
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(dataset).name) or "data"
 
 
 def default_batch_size(images: int) -> int:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from knas.errors import UsageError
@@ -74,6 +75,22 @@ class SearchSpace(ABC):
 
         Neither reads nor advances any global random state.
         """
+
+    def builder(
+        self, num_classes: int = 10, seed: int = 0, device: torch.device | str = "cpu", **options: Any
+    ) -> Callable[[Architecture], nn.Module]:
+        """Return what makes many networks in a row, each to be looked at and dropped.
+
+        Each has the outputs, gradients, and layers of the one that `build` makes. A space may share layers among
+        them, and leave out what changes no output: they must not be trained, nor used once the next is made.
+
+        Args:
+            num_classes: outputs of the classifier.
+            seed: what the weights are drawn from, as in `build`.
+            device: where the networks lie.
+            options: further arguments of `build`.
+        """
+        return lambda architecture: self.build(architecture, num_classes, seed, **options).to(device)
 
     @abstractmethod
     def parameters(

@@ -61,6 +61,7 @@ def test_free_settings_may_change(tmp_path: Path) -> None:
 def test_finishing_leaves_the_files_of_the_design(tmp_path: Path) -> None:
     folder = make(tmp_path / "a")
     with folder.opened(SETTINGS):
+        folder.trials.mkdir()
         (folder.trials / "x.checkpoint").touch()
         folder.finish(RESULT)
     assert folder.finished() is not None

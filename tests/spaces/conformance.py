@@ -139,3 +139,16 @@ class SearchSpaceConformance:
             UsageError, match=r"initialization must be one of .*got 'kaimin'; did you mean 'kaiming'"
         ):
             self.build(space, architecture, initialization="kaimin")
+
+    def test_builder_makes_what_build_makes(self, space: SearchSpace) -> None:
+        builder = space.builder(7, 5, "cpu", **self.build_options)
+        for architecture in self.drawn(space, 6, seed=1):
+            alone = self.build(space, architecture, num_classes=7, seed=5)
+            for _ in range(2):
+                state, wanted = builder(architecture).state_dict(), alone.state_dict()
+                assert list(state) == list(wanted)
+                assert all(torch.equal(state[key], wanted[key]) for key in wanted)
+            alone.train(False)
+            torch.testing.assert_close(
+                builder(architecture).train(False)(self.inputs(3)), alone(self.inputs(3))
+            )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Collection, Iterable
 
+import torch
 from torch import Tensor, nn
 
-from knas.spaces.nas_bench_201.architecture import EDGES, NODES, CellArchitecture
-from knas.spaces.nas_bench_201.operations import CPU, Convolution, Linear, ReLUConvBN, create_operation
+from knas.spaces.nas_bench_201.architecture import EDGES, NODES
+from knas.spaces.nas_bench_201.operations import CPU, Convolution, Linear, ReLUConvBN
 
 STAGES = 3
 
@@ -15,20 +17,29 @@ STAGES = 3
 class Cell(nn.Module):
     """A cell: node 0 is the input, each later node the sum of its incoming edges, the last the output."""
 
-    def __init__(self, architecture: CellArchitecture, channels: int) -> None:
-        """Make the six operations, in the order of `EDGES`."""
+    def __init__(self, operations: Iterable[nn.Module], unused: Collection[int] = ()) -> None:
+        """Take the operations.
+
+        Args:
+            operations: six, in the order of `EDGES`.
+            unused: positions of edges that add nothing to the output and are not run; their operations stay
+                registered, so that whoever counts layers or parameters counts them.
+        """
         super().__init__()
-        self.edges = nn.ModuleList(create_operation(name, channels) for name in architecture.operations)
+        self.edges = nn.ModuleList(operations)
+        self._unused = frozenset(unused)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Map [n, channels, h, w] to the same shape."""
         nodes: list[Tensor] = [inputs]
-        total = inputs
-        for (source, target), operation in zip(EDGES, self.edges, strict=True):
-            term = operation(nodes[source])
-            total = term if source == 0 else total + term
+        total: Tensor | None = None
+        for position, ((source, target), operation) in enumerate(zip(EDGES, self.edges, strict=True)):
+            if position not in self._unused:
+                term = operation(nodes[source])
+                total = term if total is None else total + term
             if source == target - 1:  # the last edge into this node
-                nodes.append(total)
+                nodes.append(torch.zeros_like(inputs) if total is None else total)
+                total = None
         return nodes[NODES - 1]
 
 
@@ -95,3 +106,9 @@ class CellNetwork(nn.Module):
         pooled = self.pool(self.last(features)).flatten(1)  # [n, 4 · channels]
         logits: Tensor = self.classifier(pooled)
         return logits
+
+    def with_cells(self, cells: Iterable[nn.Module]) -> CellNetwork:
+        """Return a network with other cells (and reductions), which shares all other layers with this one."""
+        network = copy.copy(self)
+        network._modules = {**self._modules, "cells": nn.ModuleList(cells)}
+        return network

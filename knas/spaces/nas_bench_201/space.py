@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
 from knas.spaces.base import Architecture, SearchSpace
 from knas.spaces.checks import integer_in_range
 from knas.spaces.initialization import initialize
 from knas.spaces.nas_bench_201 import canonical, order
-from knas.spaces.nas_bench_201.architecture import CellArchitecture
+from knas.spaces.nas_bench_201.architecture import CONVOLUTIONS, EDGES, CellArchitecture
 from knas.spaces.nas_bench_201.network import Cell, CellNetwork
+from knas.spaces.nas_bench_201.operations import create_operation
 from knas.spaces.nas_bench_201.parameters import count_parameters
+from knas.spaces.nas_bench_201.shared import SharedNetworks
 
 
 class NASBench201(SearchSpace):
@@ -76,10 +84,31 @@ class NASBench201(SearchSpace):
         """
         cell = self._own(architecture)
         network = CellNetwork(
-            lambda width: Cell(cell, width), **_sizes(num_classes, channels, cells_per_stage, in_channels)
+            lambda width: Cell(create_operation(name, width) for name in cell.operations),
+            **_sizes(num_classes, channels, cells_per_stage, in_channels),
         )
         initialize(network, initialization, seed)
         return network
+
+    def builder(
+        self,
+        num_classes: int = 10,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        **options: Any,
+    ) -> Callable[[Architecture], nn.Module]:
+        """Return what puts networks together from layers that all cells share, and does not run dead edges.
+
+        Args:
+            num_classes: outputs of the classifier.
+            seed: what the weights are drawn from, as in `build`.
+            device: where the layers lie.
+            options: further arguments of `build`.
+        """
+        cells = (CellArchitecture((name,) * len(EDGES)) for name in sorted(CONVOLUTIONS))
+        networks = [self.build(cell, num_classes, seed, **options).to(device) for cell in cells]
+        shared = SharedNetworks(networks)
+        return lambda architecture: shared.network(self._own(architecture))
 
     def parameters(
         self,

@@ -1,0 +1,100 @@
+"""Scores of untrained networks: all built from one seed, and looked at on the same images."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from knas.errors import UsageError
+from knas.search.settings import ScoreSettings, option
+from knas.spaces.base import Architecture, SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from knas.data import ImageDataset
+
+
+def load_data(settings: ScoreSettings) -> ImageDataset:
+    """Load the data set that the settings name."""
+    from knas import data
+
+    return data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
+
+
+class ScoreImages(NamedTuple):
+    """What networks are scored on: inputs [n, C, H, W], targets [n], and how many classes these are of."""
+
+    inputs: Tensor
+    targets: Tensor
+    num_classes: int
+
+
+def score_images(dataset: ImageDataset, settings: ScoreSettings) -> ScoreImages:
+    """Draw the images for scoring, on the CPU.
+
+    Raises:
+        UsageError: the settings ask for more than there are.
+    """
+    from knas.data import score_batch
+
+    available = len(dataset.train_labels)
+    if settings.score_samples > available:
+        raise UsageError(
+            f"{option('score_samples')} must be at most {available:,}, the number of training images, "
+            f"not {settings.score_samples:,}"
+        )
+    inputs, targets = score_batch(dataset, settings.score_samples, seed=settings.seed)
+    return ScoreImages(inputs, targets, dataset.num_classes)
+
+
+class Scorer:
+    """Scores networks of one space.
+
+    Layers that two architectures share start with the same weights, so that scores differ by the architectures alone,
+    and no score depends on the order in which networks are handled.
+    """
+
+    def __init__(
+        self, space: SearchSpace, settings: ScoreSettings, images: ScoreImages, device: torch.device
+    ) -> None:
+        """Build one network, so that what can't be built is refused at once.
+
+        Args:
+            space: builds the networks.
+            settings: resolved settings.
+            images: what they are scored on.
+            device: where.
+        """
+        self._settings = settings
+        self._device = device
+        self._inputs, self._targets = images.inputs.to(device), images.targets.to(device)
+        self._build = space.builder(
+            images.num_classes,
+            settings.seed,
+            device,
+            channels=settings.channels,
+            cells_per_stage=settings.cells_per_stage,
+            initialization=settings.initialization,
+        )
+        self._build(space.architecture(0))
+
+    def clock(self) -> float:
+        """Real seconds."""
+        return time.perf_counter()
+
+    def score(self, architecture: Architecture) -> float:
+        """Build a network and score it, untrained."""
+        from knas import scoring
+
+        score = scoring.score(
+            self._build(architecture),
+            self._inputs,
+            self._targets,
+            proxy=self._settings.proxy,
+            seed=self._settings.seed,
+            device=self._device,
+            **self._settings.proxy_options,
+        )
+        return score.value
