@@ -3,6 +3,7 @@
 from knas import (
     native,
     proxies,
+    ranking,
     spaces,
 )  # native first: it refuses a torch that the extension was not built for
 from knas.errors import KnasError
@@ -21,6 +22,7 @@ __all__ = [
     "gram",
     "native",
     "proxies",
+    "ranking",
     "score",
     "search",
     "spaces",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from knas.errors import UsageError
+
+if TYPE_CHECKING:
+    from knas.search.events import Watcher
 
 Space = Annotated[str, typer.Option(help="Search space.")]
 Dataset = Annotated[
@@ -72,6 +77,35 @@ def proxy_options(given: Sequence[str] | None, named: Mapping[str, Any]) -> dict
         except yaml.YAMLError as error:
             raise UsageError(f"--proxy-option {entry!r} has a value that can't be read") from error
     return options
+
+
+@contextmanager
+def interruptible(run: Path | None) -> Iterator[None]:
+    """Answer Ctrl-C with how to go on.
+
+    Args:
+        run: the run's folder, where it is known.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        where = "" if run is None else f", from {run}"
+        typer.echo(f"interrupted: the same command goes on where it stopped{where}", err=True)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Watcher]:
+    """What shows the events of a run on stderr, or nothing where that is asked for."""
+    if quiet:
+        from knas.search.events import ignore
+
+        yield ignore
+        return
+    from knas.report.console import progress
+
+    with progress() as watcher:
+        yield watcher
 
 
 def set_threads(threads: int | None, dataset: str) -> None:

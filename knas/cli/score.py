@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from knas.cli import options
+from knas.cli.architectures import read_file, read_texts
 from knas.errors import KnasError, UsageError
 
 if TYPE_CHECKING:
     from knas.runs.record import ScoreRow
     from knas.search.settings import SearchSettings
-    from knas.spaces.base import Architecture, SearchSpace
 
 
 def command(
@@ -62,30 +62,14 @@ def command(
         initialization=initialization,
     ).resolved()
     known = spaces.create(space)
-    wanted = [_read(known, text) for text in _texts(architectures or (), file)]
+    wanted = read_texts(known, architectures or ())
+    wanted += [] if file is None else read_file(known, file, "--file")
+    if not wanted:
+        raise UsageError("give at least one architecture, as text or index, or --file with one per line")
     rows = score_all(known, wanted, settings, device=device)
     _show([known.index(one) for one in wanted], rows, settings, as_json)
     if all(row.value is None for row in rows):
         raise KnasError(f"none of {len(rows)} networks could be scored; the first: {rows[0].reason}")
-
-
-def _texts(given: Sequence[str], file: Path | None) -> list[str]:
-    """The architectures given as arguments, then those of the file (blank lines and # comments left out)."""
-    texts = list(given)
-    if file is not None:
-        try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            raise UsageError(f"--file {file} can't be read ({reason})") from error
-        texts += [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if not texts:
-        raise UsageError("give at least one architecture, as text or index, or --file with one per line")
-    return texts
-
-
-def _read(space: SearchSpace, text: str) -> Architecture:
-    return space.architecture(int(text)) if text.lstrip("-").isdecimal() else space.parse(text)
 
 
 def _show(indices: Sequence[int], rows: Sequence[ScoreRow], settings: SearchSettings, as_json: bool) -> None:

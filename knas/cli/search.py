@@ -120,16 +120,8 @@ def _refuse_early_options(context: typer.Context, subcommand: str) -> None:
 def _run(settings: SearchSettings, run: Path, device: str | None, *, quiet: bool) -> SearchResult:
     from knas.search.runner import run_search
 
-    try:
-        if quiet:
-            return run_search(settings, run, device=device)
-        from knas.report.console import progress
-
-        with progress() as watcher:
-            return run_search(settings, run, device=device, watcher=watcher)
-    except KeyboardInterrupt:
-        typer.echo(f"interrupted: the same command goes on where it stopped, from {run}", err=True)
-        raise typer.Exit(130) from None
+    with options.interruptible(run), options.watching(quiet) as watcher:
+        return run_search(settings, run, device=device, watcher=watcher)
 
 
 def _show(result: SearchResult, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from knas.data.source import EncodedImage, Source, Split, decode_images
 from knas.errors import KnasError, UsageError
 
 if TYPE_CHECKING:
-    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow
     from datasets import Dataset, DatasetDict
 
 TEST_SPLITS = ("test", "validation", "valid", "val")

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from knas.report.tally import count
-from knas.search.events import Event, RunOpened, RunRecalled
+from knas.search.events import Event, RankingOpened, RunOpened, RunRecalled
 
 
 def told_once(event: Event) -> list[str]:
     """The lines that an event deserves before any progress; none for most events."""
     if isinstance(event, RunRecalled):
         return [f"{event.run} is finished; this is its result"]
+    if isinstance(event, RankingOpened):
+        return _ranking(event)
     if not isinstance(event, RunOpened):
         return []
     lines = [_job(event.settings), _networks(event.settings), f"run {event.run} on {event.machine}"]
@@ -22,11 +24,29 @@ def told_once(event: Event) -> list[str]:
     return [*lines, *(f"note: {note}" for note in event.notes)]
 
 
-def _job(settings: Mapping[str, Any]) -> str:
+def _ranking(event: RankingOpened) -> list[str]:
+    settings = event.settings
+    classes = count(event.classes, "isomorphism class")
+    lines = [
+        f"{settings['space']} on {settings['dataset']}: {count(event.architectures, 'architecture')} in {classes}, "
+        f"scored by {_proxy(settings)}, seed {settings['seed']}",
+        f"networks: {count(settings['channels'], 'channel')}, {count(settings['cells_per_stage'], 'cell')} per stage",
+        f"run {event.run} on {event.machine}",
+    ]
+    if event.scores:
+        lines[-1] += f", resumed: {count(event.scores, 'score')} on record"
+    return [*lines, *(f"note: {note}" for note in event.notes)]
+
+
+def _proxy(settings: Mapping[str, Any]) -> str:
     options = "".join(f", {name} {value}" for name, value in settings["proxy_options"].items())
+    return f"{settings['proxy']} ({settings['score_samples']} images{options})"
+
+
+def _job(settings: Mapping[str, Any]) -> str:
     return (
         f"{settings['space']} on {settings['dataset']}: {settings['samples']} architectures scored by "
-        f"{settings['proxy']} ({settings['score_samples']} images{options}), "
+        f"{_proxy(settings)}, "
         f"the top {settings['top_k']} trained for {count(settings['epochs'], 'epoch')}, seed {settings['seed']}"
     )
 

@@ -1,10 +1,12 @@
-"""The table at the end of a search, and that of scores."""
+"""The tables at the end of a search and of a ranking, and that of scores."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from knas.ranking.table import Ranking
 from knas.report.tally import count, duration
 from knas.runs.record import ScoreRow
 from knas.runs.result import SearchResult
@@ -38,6 +40,30 @@ def print_scores(console: Console, rows: Sequence[tuple[int, ScoreRow]], proxy: 
         value = f"failed: {row.reason}" if row.value is None else f"{row.value:.8g}"
         _row(table, str(index), row.architecture, value, f"{row.seconds:.2f}")
     console.print(table)
+
+
+def print_ranking(console: Console, ranking: Ranking, top: int) -> None:
+    """Print the best classes of a ranking, how many architectures it holds, and what it cost."""
+    members = Counter(row.canonical for row in ranking.rows)
+    if top:
+        table = _table("#", "index", "architecture", *ranking.proxies, "isomorphic")
+        for position, row in enumerate(ranking.best(top), start=1):
+            values = [f"{row.scores[proxy]:.8g}" for proxy in ranking.proxies]
+            _row(table, str(position), str(row.index), row.architecture, *values, str(members[row.canonical]))
+        console.print(table)
+        _say(console, "")
+    failed = f"; {count(ranking.failed, 'class')} failed" if ranking.failed else ""
+    _say(
+        console,
+        f"ranked   {count(len(ranking.rows), 'architecture')} in {count(len(members), 'isomorphism class')}{failed}",
+    )
+    if ranking.measured:
+        rate = ranking.measured / max(ranking.seconds, 1e-9)
+        _say(
+            console,
+            f"cost     {duration(ranking.seconds)} for {count(ranking.measured, 'network')} ({rate:.2f} per second)",
+        )
+    _say(console, f"run      {ranking.run}")
 
 
 def _lines(result: SearchResult) -> list[str]:

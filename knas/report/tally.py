@@ -117,7 +117,8 @@ def duration(seconds: float | None) -> str:
 
 def count(number: int, noun: str) -> str:
     """A number with its noun: 1 score, 2 scores."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    plural = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def _value(row: ScoreRow | TrialRow) -> float | None:

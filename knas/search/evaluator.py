@@ -9,6 +9,7 @@ measured again.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -169,6 +170,17 @@ def measure_score(backend: ScoreBackend, architecture: Architecture) -> ScoreRow
             raise  # says nothing about the network: the run stops, and can go on with more memory
         reason = " ".join(str(error).split()) or type(error).__name__
     return ScoreRow(str(architecture), value, reason, backend.clock() - start)
+
+
+def refuse_no_scores(rows: Sequence[ScoreRow]) -> None:
+    """Refuse to go on where no architecture has a score.
+
+    Raises:
+        KnasError: none has; the text gives the commonest reason.
+    """
+    if all(row.value is None for row in rows):
+        reason, times = Counter(row.reason for row in rows).most_common(1)[0]
+        raise KnasError(f"none of {len(rows)} networks could be scored; {times} of them: {reason}")
 
 
 def _ran_out_of_memory(error: BaseException) -> bool:

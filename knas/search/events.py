@@ -1,4 +1,4 @@
-"""What happens during a search, told as it happens to whoever watches (the screen, a log, a caller)."""
+"""What happens during a search or a ranking, told as it happens to whoever watches (the screen, a log, a caller)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,22 @@ class RunOpened:
     settings: Mapping[str, Any]
     scores: int
     trials: int
+    machine: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RankingOpened:
+    """The folder of a ranking is held; of the `classes` of its `architectures`, `scores` are on record already.
+
+    `machine` is where it computes, and `notes` are what the user should know of the data set.
+    """
+
+    run: str
+    settings: Mapping[str, Any]
+    architectures: int
+    classes: int
+    scores: int
     machine: str
     notes: tuple[str, ...] = ()
 
@@ -71,7 +87,7 @@ class Trained:
     replayed: bool
 
 
-Event = RunOpened | RunRecalled | PhaseStarted | Scored | TrialStarted | EpochEnded | Trained
+Event = RunOpened | RankingOpened | RunRecalled | PhaseStarted | Scored | TrialStarted | EpochEnded | Trained
 Watcher = Callable[[Event], None]
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from knas.errors import KnasError, UsageError
+from knas.errors import UsageError
 from knas.runs.record import ScoreRow, TrialRow
 from knas.search.base import Outcome, SearchAlgorithm, Selected, choose, draw_classes, generator
-from knas.search.evaluator import Evaluator
+from knas.search.evaluator import Evaluator, refuse_no_scores
 from knas.spaces.base import Architecture
 
 DRAW, CONTROL = 0, 1
@@ -81,10 +80,8 @@ def rank(drawn: Sequence[Architecture], rows: Sequence[ScoreRow]) -> list[tuple[
     Raises:
         KnasError: none has a score; the text gives the commonest reason.
     """
+    refuse_no_scores(rows)
     ranked = [
         (architecture, row) for architecture, row in zip(drawn, rows, strict=True) if row.value is not None
     ]
-    if not ranked:
-        reason, times = Counter(row.reason for row in rows).most_common(1)[0]
-        raise KnasError(f"none of {len(rows)} networks could be scored; {times} of them: {reason}")
     return sorted(ranked, key=lambda pair: -(pair[1].value or 0.0))

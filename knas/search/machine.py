@@ -25,13 +25,20 @@ def versions() -> dict[str, str]:
     return {**found, "cuda": torch.version.cuda} if torch.version.cuda else found
 
 
-def machine(device: torch.device) -> str:
-    """A device in words."""
+def machine(device: torch.device, threads: int | None = None) -> str:
+    """A device in words.
+
+    Args:
+        device: where something is computed.
+        threads: how many of the CPU; None for those of this process, 0 to leave them out.
+    """
     import torch
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
+    if threads == 0:
+        return str(device)
+    threads = torch.get_num_threads() if threads is None else threads
     return f"{device} with {threads} thread{'s' if threads > 1 else ''}"
 
 

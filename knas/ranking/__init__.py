@@ -1,0 +1,95 @@
+"""Ranking a search space, or a part of it, by the scores of its untrained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from knas.ranking.table import RankedRow, Ranking
+
+if TYPE_CHECKING:
+    import torch
+
+    from knas.search.events import Watcher
+    from knas.spaces.base import Architecture
+
+__all__ = ["RankedRow", "Ranking", "rank"]
+
+
+def rank(
+    architectures: str | int | Sequence[str | int | Architecture] = "all",
+    *,
+    space: str = "nas-bench-201",
+    dataset: str | Path = "digits",
+    proxy: str = "mgm",
+    proxy_options: Mapping[str, Any] | None = None,
+    score_samples: int = 32,
+    seed: int = 0,
+    max_train_samples: int | None = None,
+    channels: int | None = None,
+    cells_per_stage: int | None = None,
+    initialization: str = "kaiming",
+    run: str | Path | None = None,
+    device: str | torch.device | None = None,
+    workers: int | None = None,
+    threads: int | None = None,
+    progress: Watcher | None = None,
+) -> Ranking:
+    """Score architectures untrained, and put them in order.
+
+    Isomorphic architectures get the score of the one that stands for their class (`space.canonical`), which is
+    measured once. Scores are recorded in the run's folder as they come: the same call goes on where an earlier one
+    stopped, and a call for other architectures adds to it.
+
+    With several workers the calling program must be one that can be imported (see `multiprocessing`, "spawn"): below
+    `if __name__ == "__main__"`, where it is a script.
+
+    Args:
+        architectures: "all" of the space; a number of them to draw, each of another isomorphism class, the same that
+            `knas.search` draws under that seed; or the architectures, as text, indices or objects.
+        space: name of a search space, one of `knas.spaces.names()`.
+        dataset: name, Hub id or folder of a data set, as `knas.data.load` takes it.
+        proxy: what scores, one of `knas.proxies.names()`.
+        proxy_options: options of the proxy, such as `{"estimator": "full"}`.
+        score_samples: images per score.
+        seed: fixes drawn architectures, initial weights, images, and what is random in the score.
+        max_train_samples: draw the images from a class-balanced subset of this size.
+        channels: of the first stage of a network; None for the benchmark's 16.
+        cells_per_stage: of a network; None for the benchmark's 5.
+        initialization: "kaiming" as in the paper, or "default" for PyTorch's.
+        run: the run's folder; None makes a name from the settings below `runs/`.
+        device: such as "cpu" or "cuda"; None takes CUDA where there is one.
+        workers: processes that score; 1 scores in this process, None takes one per core of the CPU (one on a GPU).
+        threads: CPU threads of each worker; None shares the cores among them.
+        progress: called with each of the events of `knas.search.events`.
+
+    Returns:
+        One row per architecture, best first.
+
+    Raises:
+        UsageError: an argument can't be used, or the folder holds a run with other settings.
+        RunError: the folder's files are corrupt or foreign, or another process works in it.
+        KnasError: no network could be scored, or a worker process died.
+    """
+    from knas import spaces
+    from knas.ranking.runner import run_ranking
+    from knas.ranking.selection import select
+    from knas.ranking.settings import RankSettings
+
+    settings = RankSettings(
+        space=space,
+        dataset=str(dataset),
+        seed=seed,
+        proxy=proxy,
+        proxy_options=dict(proxy_options or {}),
+        score_samples=score_samples,
+        max_train_samples=max_train_samples,
+        channels=channels,
+        cells_per_stage=cells_per_stage,
+        initialization=initialization,
+    ).resolved()
+    chosen = select(spaces.create(space), architectures, settings.seed)
+    return run_ranking(
+        settings, chosen, run, device=device, workers=workers, threads=threads, watcher=progress
+    )

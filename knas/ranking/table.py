@@ -1,0 +1,165 @@
+"""A ranking as a table: one row per architecture, one column per proxy; as CSV or Parquet on the disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from knas.errors import UsageError
+from knas.runs.atomic import write_atomically
+
+
+@dataclass(frozen=True)
+class RankedRow:
+    """One architecture of a ranking.
+
+    Attributes:
+        index: its number in the space.
+        architecture: its text.
+        canonical: the text of the architecture that stands for its isomorphism class, and was scored.
+        scores: the value of each proxy; None where scoring failed.
+        reason: why it failed.
+        seconds: that scoring took.
+    """
+
+    index: int
+    architecture: str
+    canonical: str
+    scores: Mapping[str, float | None]
+    reason: str | None
+    seconds: float
+
+    def cells(self) -> dict[str, Any]:
+        """The row's values by column."""
+        return {
+            "index": self.index,
+            "architecture": self.architecture,
+            "class": self.canonical,
+            **self.scores,
+            "reason": self.reason,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Architectures in the order of their scores.
+
+    Attributes:
+        space: name of the search space.
+        dataset: name, Hub id or folder as it was given.
+        proxies: what scored; the first one orders the rows.
+        rows: best first, equals by index; those without a score last.
+        run: the run's folder.
+        measured: classes that were scored by this call; the others were on record.
+        seconds: wall-clock time that this took.
+    """
+
+    space: str
+    dataset: str
+    proxies: tuple[str, ...]
+    rows: tuple[RankedRow, ...]
+    run: str
+    measured: int
+    seconds: float
+
+    @property
+    def classes(self) -> int:
+        """Isomorphism classes among the rows."""
+        return len({row.canonical for row in self.rows})
+
+    @property
+    def failed(self) -> int:
+        """Classes without a score."""
+        return len({row.canonical for row in self.rows if row.reason is not None})
+
+    def best(self, count: int) -> list[RankedRow]:
+        """The first row of each of the best classes; fewer where there are not so many."""
+        scored = (row for row in self.rows if row.reason is None)
+        first: dict[str, RankedRow] = {}
+        for row in scored:
+            if len(first) == count:
+                break
+            first.setdefault(row.canonical, row)
+        return list(first.values())
+
+    def write(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write the table, in one step: all of it or nothing.
+
+        Args:
+            path: a file whose suffix is one of `FORMATS`.
+            overwrite: replace a file that exists.
+
+        Raises:
+            UsageError: the file can't be written under that name.
+        """
+        path = check_output(path, overwrite=overwrite)
+        write_atomically(path, FORMATS[path.suffix.lower()](self))
+
+
+def order(rows: Sequence[RankedRow], proxy: str) -> tuple[RankedRow, ...]:
+    """Rows by descending value of a proxy, equals by index, and those without a value last."""
+
+    def key(row: RankedRow) -> tuple[bool, float, int]:
+        value = row.scores[proxy]
+        return value is None, -(value or 0.0), row.index
+
+    return tuple(sorted(rows, key=key))
+
+
+def check_output(path: str | Path, *, overwrite: bool) -> Path:
+    """Look whether a table can be written to a file, without writing.
+
+    Raises:
+        UsageError: the format is unknown, the file exists, its folder is not there, or what writes it is missing.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"--output {path} must end in {' or '.join(FORMATS)}")
+    if path.is_dir():
+        raise UsageError(f"--output {path} is a folder; give the name of a file")
+    if path.exists() and not overwrite:
+        raise UsageError(f"--output {path} exists; give another name, or --overwrite")
+    if not path.parent.is_dir():
+        raise UsageError(f"--output {path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--output {path}: {path.parent} can't be written in")
+    if path.suffix.lower() == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as error:
+            raise UsageError(
+                f"--output {path} needs pyarrow (pip install pyarrow), or a name in .csv"
+            ) from error
+    return path
+
+
+def _csv(ranking: Ranking) -> bytes:
+    stream = io.StringIO()
+    cells = [row.cells() for row in ranking.rows]
+    writer = csv.DictWriter(stream, fieldnames=list(cells[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(cells)
+    return stream.getvalue().encode()
+
+
+def _parquet(ranking: Ranking) -> bytes:
+    import pyarrow
+    import pyarrow.parquet
+
+    cells = [row.cells() for row in ranking.rows]
+    text, number = pyarrow.string(), pyarrow.float64()
+    kinds = {"index": pyarrow.int64(), "architecture": text, "class": text, "reason": text}
+    schema = pyarrow.schema([(name, kinds.get(name, number)) for name in cells[0]])
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(cells, schema), sink)
+    return sink.getvalue()
+
+
+FORMATS: Mapping[str, Callable[[Ranking], bytes]] = {".csv": _csv, ".parquet": _parquet}
+"""What a table can be written as, by the file's suffix."""

@@ -1,0 +1,194 @@
+"""Several processes that score, and one that hands out architectures and takes the scores.
+
+Small networks keep one core busy and a second one waiting, so that two processes of one thread each score more of
+them than one process of two threads. A worker has the images and the layers of all networks; an index goes to it, a
+row comes back. It ends when its pipe does, so none survives the process that started it, however that ended.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from knas.errors import KnasError, UsageError
+from knas.ranking.settings import RankSettings
+from knas.runs.record import ScoreRow
+
+if TYPE_CHECKING:
+    from knas.search.scorer import ScoreImages, Scorer
+
+AHEAD = 2
+"""Architectures that a worker holds: the one in hand, and one to go on with while its answer is recorded."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs to score: the images as NumPy arrays, which travel by value."""
+
+    settings: RankSettings
+    inputs: Any
+    targets: Any
+    num_classes: int
+    device: str
+    threads: int | None
+
+    @classmethod
+    def of(cls, settings: RankSettings, images: ScoreImages, device: str, threads: int | None) -> Job:
+        """The job of scoring on these images."""
+        inputs, targets = images.inputs.numpy(), images.targets.numpy()
+        return cls(settings, inputs, targets, images.num_classes, device, threads)
+
+    def scorer(self) -> Scorer:
+        """What scores, in the process that asks for it."""
+        import torch
+
+        from knas import spaces
+        from knas.search.scorer import ScoreImages, Scorer
+
+        inputs, targets = torch.from_numpy(self.inputs.copy()), torch.from_numpy(self.targets.copy())
+        images = ScoreImages(inputs, targets, self.num_classes)
+        return Scorer(spaces.create(self.settings.space), self.settings, images, torch.device(self.device))
+
+
+class Workers:
+    """Processes that score; used as a context, which ends them."""
+
+    def __init__(self, job: Job, count: int) -> None:
+        """Start the processes.
+
+        Args:
+            job: what each of them scores.
+            count: how many.
+        """
+        context = multiprocessing.get_context("spawn")
+        self._processes: dict[Connection, SpawnProcess] = {}
+        with _interrupts_held_back():  # a child keeps the mask: Ctrl-C is the parent's to handle
+            for number in range(count):
+                ours, theirs = context.Pipe()
+                process = context.Process(
+                    target=serve, args=(theirs, job), name=f"knas-worker-{number}", daemon=True
+                )
+                self._processes[ours] = process
+                process.start()
+                theirs.close()
+
+    def __enter__(self) -> Workers:
+        """Nothing more to prepare."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the processes; what they have in hand is lost."""
+        for connection, process in self._processes.items():
+            connection.close()
+            process.terminate()
+        for process in self._processes.values():
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+    def score(self, indices: Sequence[int]) -> Iterator[tuple[int, ScoreRow]]:
+        """Score architectures.
+
+        Args:
+            indices: their numbers in the space.
+
+        Yields:
+            Each number with its row, in the order in which they are done.
+
+        Raises:
+            KnasError: a worker died, or ran out of memory.
+        """
+        todo = iter(indices)
+        open_questions = dict.fromkeys(self._processes, 0)
+        for _ in range(AHEAD):
+            for connection in open_questions:
+                self._ask(connection, todo, open_questions)
+        while any(open_questions.values()):
+            busy = [one for one, count in open_questions.items() if count]
+            for connection in (one for one in wait(busy) if isinstance(one, Connection)):
+                answer = self._answer(connection)
+                open_questions[connection] -= 1
+                self._ask(connection, todo, open_questions)
+                yield answer
+
+    def _ask(
+        self, connection: Connection, todo: Iterator[int], open_questions: dict[Connection, int]
+    ) -> None:
+        index = next(todo, None)
+        if index is None:
+            return
+        try:
+            connection.send(index)
+        except OSError:
+            self._answer(connection)  # raises what ended the worker, if it could say
+            raise self._death(connection) from None
+        open_questions[connection] += 1
+
+    def _answer(self, connection: Connection) -> tuple[int, ScoreRow]:
+        try:
+            answer = connection.recv()
+        except (EOFError, OSError):
+            raise self._death(connection) from None
+        if isinstance(answer, BaseException):
+            raise answer
+        index, row = answer
+        return index, row
+
+    def _death(self, connection: Connection) -> KnasError:
+        process = self._processes[connection]
+        process.join(5)
+        code = process.exitcode
+        how = "" if code is None else f" by signal {-code}" if code < 0 else f" with exit code {code}"
+        hint = " (the system may have run out of memory)" if code == -signal.SIGKILL else ""
+        return KnasError(
+            f"a worker process died{how}{hint}; fewer --workers take less memory, "
+            "and the same command goes on where it stopped"
+        )
+
+
+def serve(connection: Connection, job: Job) -> None:
+    """Score what comes through a pipe until it ends: the whole life of a worker."""
+    import torch
+
+    from knas import spaces
+    from knas.search.evaluator import measure_score
+
+    with suppress(EOFError, ConnectionError):  # the parent is gone
+        try:
+            if job.threads is not None:
+                torch.set_num_threads(job.threads)
+            scorer, space = job.scorer(), spaces.create(job.settings.space)
+            while True:
+                index = connection.recv()
+                connection.send((index, measure_score(scorer, space.architecture(index))))
+        except (EOFError, ConnectionError):
+            raise
+        except Exception as error:
+            connection.send(_plain(error))
+
+
+def _plain(error: Exception) -> Exception:
+    """The error as one that travels: its text, and whether it is about an argument."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, UsageError):
+        return UsageError(text)
+    return KnasError(text if isinstance(error, KnasError) else f"a worker process failed: {text}")
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
