@@ -58,6 +58,21 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -
         ("score |nor_conv_4x4~0|+|none~0|none~1|+|none~0|none~1|none~2|", "nor_conv_3x3"),
         ("score rubbish", "rubbish"),
         ("score --file no-such-file", "no-such-file"),
+        ("rank", "nothing to rank: give --all, --samples N or --architectures FILE"),
+        ("rank --all --samples 3", "not several"),
+        ("rank --samples 0", "--samples"),
+        ("rank --architectures no-such-file", "no-such-file"),
+        ("rank --all --space nas-bench-210", "nas-bench-201"),
+        ("rank --all --score-samples 1", "--score-samples"),
+        ("rank --all --proxy mmg", "did you mean 'mgm'"),
+        ("rank --all --proxy-option smaple=3", "sample"),
+        ("rank --all --workers 0", "--workers"),
+        ("rank --all --threads 0", "--threads"),
+        ("rank --all --top -1", "--top"),
+        ("rank --all --device cuba", "--device"),
+        ("rank --all --output table.json", ".csv or .parquet"),
+        ("rank --all --output no/table.csv", "no folder no"),
+        ("--samples 3 rank --all", "--samples must come after 'rank'"),
     ],
 )
 def test_bad_arguments_are_one_line_with_code_2(
@@ -70,6 +85,43 @@ def test_bad_arguments_are_one_line_with_code_2(
     monkeypatch.chdir(tmp_path)
     assert text in failed(capsys, *arguments.split())
     assert list(tmp_path.iterdir()) == [], "nothing is written before the arguments are good"
+
+
+@pytest.mark.parametrize("command", ["score --file", "rank --architectures"])
+def test_a_bad_line_of_a_file_is_named(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "cells.txt"
+    file.write_text("# two cells\n12\n\n|none~0|+|none~0|\n")
+    text = failed(capsys, *command.split(), str(file))
+    assert "cells.txt, line 4: architecture text must have the form" in text
+    file.write_text("# none\n")
+    assert "architecture" in failed(capsys, *command.split(), str(file))
+
+
+def test_rank_prints_the_best_and_writes_the_table(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "cells.txt").write_text("0\n1\n2\n  3  \n")
+    arguments = [
+        "rank",
+        "--architectures",
+        str(tmp_path / "cells.txt"),
+        *SMALL[-4:],
+        "--run",
+        str(tmp_path / "a"),
+    ]
+    assert run([*arguments, "--top", "2", "--output", str(tmp_path / "table.csv")]) == 0
+    captured = capsys.readouterr()
+    assert "ranked   4 architectures in 4 isomorphism classes\n" in captured.out
+    assert "scoring 4/4" in captured.err
+    assert captured.out.count("|+|") == 2 * 2, "two architectures, two of these in each"
+    assert (tmp_path / "table.csv").read_text().count("\n") == 5
+    assert "table.csv exists" in failed(capsys, *arguments, "--output", str(tmp_path / "table.csv"))
+    assert run([*arguments, "--top", "0", "--quiet"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "cost" not in captured.out, "nothing was scored again"
 
 
 def test_run_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

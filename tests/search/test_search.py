@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from command import Command, recorded_scores
 
 import knas
 from knas.errors import KnasError, RunError, UsageError
@@ -190,49 +187,14 @@ def test_top_level_function_and_folder_of_nothing(tmp_path: Path) -> None:
         load_best(tmp_path)
 
 
-class Command:
-    """`knas-search` in a process of its own."""
-
-    def __init__(self, run: Path, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", "from knas.cli import main; main()", *OPTIONS, f"--run={run}", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-
-    def kill_when(self, ready: Callable[[], bool]) -> None:
-        """`kill -9` as soon as something holds."""
-        while not ready():
-            assert self.process.poll() is None, self.process.communicate()[1]
-            time.sleep(0.005)
-        self.process.kill()
-        self.process.communicate()
-        assert self.process.returncode == -signal.SIGKILL
-
-
-def recorded_scores(run: Path) -> int:
-    try:
-        record = Record(run / "search.sqlite", create=False)
-    except RunError:  # not there yet
-        return 0
-    count = len(record.scores())
-    record.close()
-    return count
-
-
 def test_killed_while_scoring_and_while_training_it_ends_the_same(
     finished: SearchResult, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    Command(run).kill_when(lambda: recorded_scores(run) >= 2)
+    Command(*OPTIONS, f"--run={run}").kill_when(lambda: recorded_scores(run) >= 2)
     assert recorded_scores(run) >= 2
-    Command(run).kill_when(lambda: any((run / "trials").glob("*.checkpoint")))
+    Command(*OPTIONS, f"--run={run}").kill_when(lambda: any((run / "trials").glob("*.checkpoint")))
     assert recorded_scores(run) == 5
-    last = Command(run, "--json")
-    output, error = last.process.communicate(timeout=120)
-    assert last.process.returncode == 0, error
-    assert error == ""
+    output = Command(*OPTIONS, f"--run={run}", "--json").finish()
     result = SearchResult.from_dict(json.loads(output))
     assert numbers(result) == dataclasses.replace(numbers(finished), control=None)
