@@ -51,6 +51,12 @@ def command(
     channels: options.Channels = 16,
     cells_per_stage: options.CellsPerStage = 5,
     initialization: options.Initialization = "kaiming",
+    precision: Annotated[
+        str,
+        typer.Option(
+            help="float32, or bfloat16: faster, but not the same ranking.", rich_help_panel="Machine"
+        ),
+    ] = "float32",
     device: options.Device = None,
     workers: Annotated[
         int | None,
@@ -93,6 +99,7 @@ def command(
             channels=channels,
             cells_per_stage=cells_per_stage,
             initialization=initialization,
+            precision=precision,
             run=run,
             device=device,
             workers=workers,

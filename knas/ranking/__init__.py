@@ -30,6 +30,7 @@ def rank(
     channels: int | None = None,
     cells_per_stage: int | None = None,
     initialization: str = "kaiming",
+    precision: str = "float32",
     run: str | Path | None = None,
     device: str | torch.device | None = None,
     workers: int | None = None,
@@ -58,6 +59,7 @@ def rank(
         channels: of the first stage of a network; None for the benchmark's 16.
         cells_per_stage: of a network; None for the benchmark's 5.
         initialization: "kaiming" as in the paper, or "default" for PyTorch's.
+        precision: of weights and activations, "float32" or "bfloat16": faster, but not the same ranking.
         run: the run's folder; None makes a name from the settings below `runs/`.
         device: such as "cpu" or "cuda"; None takes CUDA where there is one.
         workers: processes that score; 1 scores in this process, None takes one per core of the CPU (one on a GPU).
@@ -88,6 +90,7 @@ def rank(
         channels=channels,
         cells_per_stage=cells_per_stage,
         initialization=initialization,
+        precision=precision,
     ).resolved()
     chosen = select(spaces.create(space), architectures, settings.seed)
     return run_ranking(

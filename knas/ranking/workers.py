@@ -54,7 +54,8 @@ class Job:
 
         inputs, targets = torch.from_numpy(self.inputs.copy()), torch.from_numpy(self.targets.copy())
         images = ScoreImages(inputs, targets, self.num_classes)
-        return Scorer(spaces.create(self.settings.space), self.settings, images, torch.device(self.device))
+        space, dtype = spaces.create(self.settings.space), getattr(torch, self.settings.precision)
+        return Scorer(space, self.settings, images, torch.device(self.device), dtype)
 
 
 class Workers:

@@ -57,7 +57,12 @@ class Scorer:
     """
 
     def __init__(
-        self, space: SearchSpace, settings: ScoreSettings, images: ScoreImages, device: torch.device
+        self,
+        space: SearchSpace,
+        settings: ScoreSettings,
+        images: ScoreImages,
+        device: torch.device,
+        dtype: torch.dtype | None = None,
     ) -> None:
         """Build one network, so that what can't be built is refused at once.
 
@@ -66,14 +71,17 @@ class Scorer:
             settings: resolved settings.
             images: what they are scored on.
             device: where.
+            dtype: of weights, images and activations; None for that of the images.
         """
         self._settings = settings
         self._device = device
-        self._inputs, self._targets = images.inputs.to(device), images.targets.to(device)
+        dtype = dtype or images.inputs.dtype
+        self._inputs, self._targets = images.inputs.to(device, dtype), images.targets.to(device)
         self._build = space.builder(
             images.num_classes,
             settings.seed,
             device,
+            dtype,
             channels=settings.channels,
             cells_per_stage=settings.cells_per_stage,
             initialization=settings.initialization,

@@ -77,7 +77,12 @@ class SearchSpace(ABC):
         """
 
     def builder(
-        self, num_classes: int = 10, seed: int = 0, device: torch.device | str = "cpu", **options: Any
+        self,
+        num_classes: int = 10,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        **options: Any,
     ) -> Callable[[Architecture], nn.Module]:
         """Return what makes many networks in a row, each to be looked at and dropped.
 
@@ -88,9 +93,10 @@ class SearchSpace(ABC):
             num_classes: outputs of the classifier.
             seed: what the weights are drawn from, as in `build`.
             device: where the networks lie.
+            dtype: of their weights.
             options: further arguments of `build`.
         """
-        return lambda architecture: self.build(architecture, num_classes, seed, **options).to(device)
+        return lambda architecture: self.build(architecture, num_classes, seed, **options).to(device, dtype)
 
     @abstractmethod
     def parameters(

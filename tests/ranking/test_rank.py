@@ -16,6 +16,7 @@ import psutil
 import pyarrow.parquet
 import pytest
 from command import Command, recorded_scores
+from scipy.stats import spearmanr
 
 import knas
 from knas import data, scoring, spaces
@@ -169,6 +170,7 @@ def test_what_is_no_architecture(wanted: Any, text: str) -> None:
         ({"initialization": "keiming"}, "kaiming"),
         ({"device": "cuba"}, "--device"),
         ({"seed": -1}, "--seed"),
+        ({"precision": "bfloat"}, r"--precision.*did you mean 'bfloat16'"),
     ],
 )
 def test_bad_arguments_write_nothing(options: dict[str, Any], text: str, tmp_path: Path) -> None:
@@ -225,6 +227,14 @@ def test_workers_give_the_same_rows_and_leave_nothing(whole: Ranking, tmp_path: 
         for child in psutil.Process().children(recursive=True)
         if "resource_tracker" in child.cmdline()[-1]
     ]
+
+
+def test_bfloat16_is_near(whole: Ranking, tmp_path: Path) -> None:
+    rough = values(rank(40, **SMALL, run=tmp_path / "run", precision="bfloat16"))
+    pairs = [(value or 0.0, rough[index] or 0.0) for index, value in values(whole).items()]
+    assert 0.97 < spearmanr(*zip(*pairs, strict=True)).statistic < 1
+    with pytest.raises(UsageError, match="precision was 'bfloat16' and is now 'float32'"):
+        rank(40, **SMALL, run=tmp_path / "run")
 
 
 def test_a_worker_that_dies_is_one_error(

@@ -95,6 +95,7 @@ class NASBench201(SearchSpace):
         num_classes: int = 10,
         seed: int = 0,
         device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
         **options: Any,
     ) -> Callable[[Architecture], nn.Module]:
         """Return what puts networks together from layers that all cells share, and does not run dead edges.
@@ -103,10 +104,11 @@ class NASBench201(SearchSpace):
             num_classes: outputs of the classifier.
             seed: what the weights are drawn from, as in `build`.
             device: where the layers lie.
+            dtype: of the weights.
             options: further arguments of `build`.
         """
         cells = (CellArchitecture((name,) * len(EDGES)) for name in sorted(CONVOLUTIONS))
-        networks = [self.build(cell, num_classes, seed, **options).to(device) for cell in cells]
+        networks = [self.build(cell, num_classes, seed, **options).to(device, dtype) for cell in cells]
         shared = SharedNetworks(networks)
         return lambda architecture: shared.network(self._own(architecture))
 
