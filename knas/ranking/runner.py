@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 WORTH_A_WORKER = 50
 """A worker takes seconds to start: it must have so many networks to score before it is started unasked."""
 
+WORKER_BYTES = 1 << 30
+"""Memory that must be free for each worker that is started unasked."""
+
 
 def run_ranking(
     settings: RankSettings,
@@ -165,7 +168,10 @@ class _Plan:
         if self.wanted is not None:
             workers = min(self.wanted, max(count, 1))
         elif self.device.type == "cpu":
-            workers = max(1, min(cores, count // WORTH_A_WORKER))
+            import psutil
+
+            fitting = psutil.virtual_memory().available // WORKER_BYTES
+            workers = max(1, min(cores, fitting, count // WORTH_A_WORKER))
         else:
             workers = 1
         shared = SMALL_THREADS.get(self.dataset) if workers == 1 else max(1, cores // workers)
