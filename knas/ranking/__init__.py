@@ -62,8 +62,8 @@ def rank(
         precision: of weights and activations, "float32" or "bfloat16": faster, but not the same ranking.
         run: the run's folder; None makes a name from the settings below `runs/`.
         device: such as "cpu" or "cuda"; None takes CUDA where there is one.
-        workers: processes that score; 1 scores in this process, None takes as many as pay: one per core of the CPU where
-            there are many networks, one on a GPU.
+        workers: processes that score; 1 scores in this process, None takes as many as pay: one per core of the CPU
+            where there are many networks, one on a GPU.
         threads: CPU threads of each worker; None shares the cores among them.
         progress: called with each of the events of `knas.search.events`.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from knas.errors import UsageError
+from knas.ranking.plan import Plan
 from knas.ranking.settings import RankSettings
 from knas.ranking.table import RankedRow, Ranking, order
 from knas.ranking.workers import Job, Workers
@@ -18,18 +17,12 @@ from knas.runs.folder import RunFolder
 from knas.runs.record import Record, ScoreRow
 from knas.search.evaluator import measure_score, refuse_no_scores
 from knas.search.events import PhaseStarted, RankingOpened, Scored, Watcher, ignore
-from knas.search.machine import find_device, machine
-from knas.search.settings import DATA, SMALL_THREADS
+from knas.search.machine import find_device
+from knas.search.settings import DATA
 from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
     import torch
-
-WORTH_A_WORKER = 50
-"""A worker takes seconds to start: it must have so many networks to score before it is started unasked."""
-
-WORKER_BYTES = 1 << 30
-"""Memory that must be free for each worker that is started unasked."""
 
 
 def run_ranking(
@@ -61,7 +54,7 @@ def run_ranking(
     space = spaces.create(settings.space)
     proxies.create(settings.proxy, **settings.proxy_options)
     where = find_device(device)
-    plan = _plan(settings.dataset, where, workers, threads)
+    plan = Plan(settings.dataset, where, workers, threads)
     folder = RunFolder(run if run is not None else settings.run_name())
     folder.check(settings.to_dict(), (DATA,))
     dataset = load_data(settings)
@@ -72,8 +65,8 @@ def run_ranking(
     with folder.opened(config) as record:
         found = {one: row for one in classes if (row := record.score(str(one))) is not None}
         todo = [one for one in classes if one not in found]
-        plan = plan.for_networks(len(todo))
-        source = _Source(space, Job.of(settings, images, str(where), plan.threads), plan.workers)
+        plan = plan.settled(len(todo))
+        source = _Source(space, Job.of(settings, images, str(where), plan.threads), plan.workers or 1)
         told = RankingOpened(
             str(folder.path), config, len(chosen), len(classes), len(found), plan.text(), dataset.notes
         )
@@ -150,48 +143,6 @@ def _threads(count: int | None) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """How many processes of how many threads, where they were asked for, and on what."""
-
-    dataset: str
-    device: torch.device
-    wanted: int | None
-    threads: int | None
-    workers: int = 1
-
-    def for_networks(self, count: int) -> _Plan:
-        """Settle the numbers for scoring `count` networks."""
-        cores = len(os.sched_getaffinity(0))
-        if self.wanted is not None:
-            workers = min(self.wanted, max(count, 1))
-        elif self.device.type == "cpu":
-            import psutil
-
-            fitting = psutil.virtual_memory().available // WORKER_BYTES
-            workers = max(1, min(cores, fitting, count // WORTH_A_WORKER))
-        else:
-            workers = 1
-        shared = SMALL_THREADS.get(self.dataset) if workers == 1 else max(1, cores // workers)
-        return _Plan(self.dataset, self.device, self.wanted, self.threads or shared, workers)
-
-    def text(self) -> str:
-        """What computes, in words."""
-        threads = (
-            "" if self.threads is None else f" of {self.threads} thread{'s' if self.threads > 1 else ''}"
-        )
-        if self.workers == 1:
-            return machine(self.device, self.threads)
-        return f"{machine(self.device, 0)} with {self.workers} workers{threads}"
-
-
-def _plan(dataset: str, device: torch.device, workers: int | None, threads: int | None) -> _Plan:
-    for option, value in (("workers", workers), ("threads", threads)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise UsageError(f"{option} (--{option}) must be a whole number of at least 1, not {value!r}")
-    return _Plan(dataset, device, workers, threads)
 
 
 def _row(
