@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 import torch
+from hostile import ORDERS, Conv, convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,33 +14,6 @@ from torch import Tensor
 from knas import native, reference
 
 TOLERANCE = {torch.float64: 1e-12, torch.float32: 1e-5, torch.bfloat16: 1e-5, torch.float16: 1e-5}
-
-
-@dataclass(frozen=True)
-class Conv:
-    """A convolution layer: sizes of its input and of its geometry, one number per spatial axis."""
-
-    n: int
-    channels: tuple[int, int]
-    spatial: tuple[int, ...]
-    kernel: tuple[int, ...]
-    stride: tuple[int, ...]
-    padding: tuple[int, ...]
-    dilation: tuple[int, ...]
-    groups: int = 1
-
-    @property
-    def geometry(self) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...], tuple[int, ...], int]:
-        return self.kernel, self.stride, self.padding, self.dilation, self.groups
-
-    @property
-    def out_spatial(self) -> tuple[int, ...]:
-        sizes = zip(self.spatial, self.kernel, self.stride, self.padding, self.dilation, strict=True)
-        return tuple((size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in sizes)
-
-    @property
-    def parameters(self) -> int:
-        return self.channels[1] * (self.channels[0] // self.groups * torch.Size(self.kernel).numel() + 1)
 
 
 CONVOLUTIONS = {
@@ -68,12 +41,6 @@ def tensors(case: Conv, dtype: torch.dtype, seed: int = 0) -> tuple[Tensor, Tens
     return input.to(dtype), grad.to(dtype)
 
 
-def side_by_side(tensor: Tensor) -> Tensor:
-    """The same values with the channels side by side in memory."""
-    return tensor.movedim(1, -1).contiguous().movedim(-1, 1)
-
-
-ORDERS = {"planes": Tensor.contiguous, "side by side": side_by_side}
 in_every_order = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
 
 
@@ -97,19 +64,6 @@ def test_conv(case: Conv, dtype: torch.dtype, order: Callable[[Tensor], Tensor])
     assert_near(
         native.conv_gram(input, grad, entries, *case.geometry), reference.gram_statistics(want)[:4], dtype
     )
-
-
-@st.composite
-def convolutions(draw: st.DrawFn) -> Conv:
-    axes = draw(st.integers(1, 3))
-    groups = draw(st.integers(1, 3))
-    small = st.tuples(*[st.integers(1, 3)] * axes)
-    kernel, stride, dilation = draw(small), draw(small), draw(small)
-    padding = draw(st.tuples(*[st.integers(0, 3)] * axes))
-    least = [max(d * (k - 1) + 1 - 2 * p, 1) for k, d, p in zip(kernel, dilation, padding, strict=True)]
-    spatial = tuple(size + draw(st.integers(0, 5)) for size in least)
-    channels = draw(st.integers(1, 3)) * groups, draw(st.integers(1, 3)) * groups
-    return Conv(draw(st.integers(1, 5)), channels, spatial, kernel, stride, padding, dilation, groups)
 
 
 @settings(max_examples=80, deadline=None)

@@ -122,13 +122,14 @@ class FullCollector(Collector):
 
     Args:
         layers: The model's layers.
-        whole: Whether the whole batch comes in one part.
+        fuse: Whether a layer's matrix may come from its input and output gradient at once: the whole batch comes in one
+            part, and all products are in the range of their type.
         wanted: The layers of this round; the others are left out.
     """
 
-    def __init__(self, layers: Layers, *, whole: bool, wanted: set[Layer]) -> None:
+    def __init__(self, layers: Layers, *, fuse: bool, wanted: set[Layer]) -> None:
         super().__init__(layers)
-        self.whole, self.wanted = whole, wanted
+        self.fuse, self.wanted = fuse, wanted
         self.matrices: dict[Layer, Tensor] = {}
 
     @override
@@ -140,7 +141,7 @@ class FullCollector(Collector):
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
         if layer not in self.wanted:
             return
-        if self.whole and self.alone(layer, use):
+        if self.fuse and self.alone(layer, use):
             self.matrices[layer] = use.rule.gram(use.call, grad)
             return
         parts = zip((use.call.weight, use.call.bias), use.rule.per_sample(use.call, grad), strict=True)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from knas.errors import UsageError
+from knas.gradients.layers import Slot
 
 OBJECTIVES = ("output", "loss")
 
@@ -80,3 +81,24 @@ def total_objective(outputs: object, targets: Tensor | None, of: str, n: int) ->
         if low < 0 or high >= output.shape[1]:
             raise UsageError(f"targets: classes 0 .. {output.shape[1] - 1} expected, got {low} .. {high}")
     return F.cross_entropy(output, targets, reduction="sum")
+
+
+def trained_gradients(objective: Tensor, slots: Sequence[Slot]) -> tuple[Tensor | None, ...]:
+    """Gradient of each parameter by an ordinary backward pass; None where there is none."""
+    try:
+        return torch.autograd.grad(objective, [slot.parameter for slot in slots], allow_unused=True)
+    except RuntimeError as error:
+        if "modified by an inplace operation" not in str(error):
+            raise
+        raise UsageError(
+            "model: an in-place operation overwrites what an ordinary backward pass needs; "
+            "make it out of place, or use estimator='sampled'"
+        ) from error
+
+
+def no_gradient_path() -> UsageError:
+    """The error of a model whose objective does not depend on any parameter."""
+    return UsageError(
+        "model: no gradient path from its output to any parameter; check that forward() uses the parameters "
+        "and does not detach them"
+    )

@@ -20,7 +20,7 @@ from knas.gradients.collect import Collector, FullCollector, SampledCollector
 from knas.gradients.functional import functional_gradients, one_line
 from knas.gradients.layers import Layer, Layers, Slot, layers_of
 from knas.gradients.memory import activation_budget, is_out_of_memory
-from knas.gradients.objective import OBJECTIVES, total_objective
+from knas.gradients.objective import OBJECTIVES, no_gradient_path, total_objective, trained_gradients
 from knas.gradients.sampling import Sampler
 from knas.gradients.undisturbed import seed_random_state, undisturbed
 
@@ -105,8 +105,14 @@ class Gradients:
 
     def matrices(self) -> dict[Layer, Tensor]:
         """Gram matrix [n, n] of all parameters of each layer, in float64."""
+        found = self._matrices(set(self.layers.layers), fuse=True)
+        if self.like.dtype == torch.float32 and (far := _out_of_range(found)):
+            found.update(self._matrices(far, fuse=False))
+        return {layer: found[layer] for layer in self.layers.layers if layer in found}
+
+    def _matrices(self, wanted: set[Layer], *, fuse: bool) -> dict[Layer, Tensor]:
         with undisturbed(self.model, self.settings.seed, frozen=True):
-            collectors = self._in_micro_batches(self._full_rounds)
+            collectors = self._in_micro_batches(lambda sizes: self._full_rounds(sizes, wanted, fuse=fuse))
             extra = self._uncovered(collectors)
         found = {}
         for collector in collectors:
@@ -114,7 +120,7 @@ class Gradients:
             for layer in self.layers.layers:
                 if layer in collector.wanted and self._kept(layer):
                     found[layer] = self._full_matrix(collector, layer, extra)
-        return {layer: found[layer] for layer in self.layers.layers if layer in found}
+        return found
 
     def mean_gradients(self) -> dict[Slot, Tensor]:
         """(1/n) sum_i g_i of each parameter by one ordinary backward pass; parameters without a gradient left out."""
@@ -165,20 +171,21 @@ class Gradients:
             return rows
         return torch.stack([part.mean(0) for part in rows.split(list(self.settings.parts))])
 
-    def _full_rounds(self, sizes: Sequence[int]) -> list[FullCollector]:
-        rounds = [set(self.layers.layers)] if len(sizes) == 1 else self._layer_groups()
+    def _full_rounds(self, sizes: Sequence[int], wanted: set[Layer], *, fuse: bool) -> list[FullCollector]:
+        fuse = fuse and len(sizes) == 1
+        rounds = [wanted] if fuse else self._layer_groups(wanted)
         collectors = []
-        for wanted in rounds:
-            collectors.append(FullCollector(self.layers, whole=len(sizes) == 1, wanted=wanted))
+        for layers in rounds:
+            collectors.append(FullCollector(self.layers, fuse=fuse, wanted=layers))
             self._round(sizes, collectors[-1])
         return collectors
 
-    def _layer_groups(self) -> list[set[Layer]]:
+    def _layer_groups(self, wanted: set[Layer]) -> list[set[Layer]]:
         """Layers whose vectors [n, p] fit the memory together, one group for each round over the batch."""
         limit = activation_budget(self.like.device) / 4
         groups: list[set[Layer]] = [set()]
         filled = 0.0
-        for layer in self.layers.layers:
+        for layer in (layer for layer in self.layers.layers if layer in wanted):
             size = self.batch.n * layer.size * self.like.element_size()
             if filled and filled + size > limit:
                 groups.append(set())
@@ -204,7 +211,7 @@ class Gradients:
             if not objective.requires_grad:
                 raise no_gradient_path()
             weight = 1 / self.batch.n if self.settings.parts is None else 1 / (part.n * len(sizes))
-            gradients = _trained_gradients(objective, slots)
+            gradients = trained_gradients(objective, slots)
             for slot, gradient in zip(slots, gradients, strict=True):
                 if gradient is not None:
                     scaled = gradient.detach().to(self.like.dtype) * weight
@@ -384,21 +391,10 @@ class Gradients:
         return sum(slot.size for slot in layer.slots if slot.name not in self.skipped)
 
 
-def _trained_gradients(objective: Tensor, slots: Sequence[Slot]) -> tuple[Tensor | None, ...]:
-    try:
-        return torch.autograd.grad(objective, [slot.parameter for slot in slots], allow_unused=True)
-    except RuntimeError as error:
-        if "modified by an inplace operation" not in str(error):
-            raise
-        raise UsageError(
-            "model: an in-place operation overwrites what an ordinary backward pass needs; "
-            "make it out of place, or use estimator='sampled'"
-        ) from error
-
-
-def no_gradient_path() -> UsageError:
-    """The error of a model whose objective does not depend on any parameter."""
-    return UsageError(
-        "model: no gradient path from its output to any parameter; check that forward() uses the parameters "
-        "and does not detach them"
-    )
+def _out_of_range(matrices: dict[Layer, Tensor]) -> set[Layer]:
+    """Layers with a squared norm so near an end of float32 that sums of its products may have lost digits."""
+    if not matrices:
+        return set()
+    squares = torch.stack([matrix.diagonal() for matrix in matrices.values()])
+    far = ((squares > 1e36) | (squares < 1e-30)).any(1).tolist()
+    return {layer for layer, is_far in zip(matrices, far, strict=True) if is_far}

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import knas
 from knas import native, reference
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -108,3 +110,26 @@ def test_empty_and_strided(emulated: object) -> None:
     geometry = [1, 1], [1, 1], [0, 0], [1, 1], 1
     want = emulated.conv_sampled_gradients(input.contiguous(), grad.contiguous(), entries, *geometry)
     assert torch.equal(emulated.conv_sampled_gradients(input, grad, entries, *geometry), want)
+
+
+def test_same_ranking_by_emulated_kernels(emulated: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """200 cells scored by the CPU operators and by the CUDA ones come out in the same order."""
+    space = knas.spaces.create("nas-bench-201")
+    generator = np.random.default_rng(0)
+    inputs = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    cells = {str(space.canonical(cell)): cell for cell in (space.sample(generator) for _ in range(320))}
+    chosen = list(cells.values())[:200]
+
+    def score(cell: knas.spaces.Architecture) -> float:
+        model = space.build(cell, channels=2, cells_per_stage=1)
+        return knas.score(model, inputs, sample=8).value
+
+    with torch.random.fork_rng():
+        by_cpu = [score(cell) for cell in chosen]
+        for layer in ("conv", "linear", "affine"):
+            monkeypatch.setattr(native, f"{layer}_gram", getattr(emulated, f"{layer}_gram"))
+        by_kernels = [score(cell) for cell in chosen]
+    assert len(chosen) == 200
+    assert by_kernels != by_cpu  # other code: rounded elsewhere
+    np.testing.assert_allclose(by_kernels, by_cpu, rtol=1e-5)
+    assert np.array_equal(np.argsort(by_kernels), np.argsort(by_cpu))
