@@ -12,6 +12,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
@@ -70,7 +71,7 @@ class Workers:
         """
         context = multiprocessing.get_context("spawn")
         self._processes: dict[Connection, SpawnProcess] = {}
-        with _interrupts_held_back():  # a child keeps the mask: Ctrl-C is the parent's to handle
+        with _interrupts_held_back():  # Ctrl-C is the parent's to handle
             for number in range(count):
                 ours, theirs = context.Pipe()
                 process = context.Process(
@@ -159,6 +160,7 @@ class Workers:
 
 def serve(connection: Connection, job: Job) -> None:
     """Score what comes through a pipe until it ends: the whole life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # should some library let it through
     import torch
 
     from knas import spaces
@@ -188,6 +190,11 @@ def _plain(error: Exception) -> Exception:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back within the block, and for good in the processes that are started in it.
+
+    A process that is being started would answer it with a traceback.
+    """
+    resource_tracker.ensure_running()  # else the first process starts it, which ends by letting Ctrl-C through
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -295,7 +295,7 @@ def test_ctrl_c_is_one_line_and_leaves_a_run_that_goes_on(tmp_path: Path) -> Non
     )
     while recorded_scores(run) < 3:
         assert process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130
