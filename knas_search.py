@@ -22,3 +22,6 @@ def main() -> None:
             else ""
         )
         sys.exit(f"error: {error}{remedy}")
+    except KeyboardInterrupt:  # while torch was being imported, which takes a second
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

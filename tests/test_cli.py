@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import knas.doctor
+import knas_search
 from knas.cli import run
 from knas.cli.failure import line_and_code
 from knas.cli.options import proxy_options
@@ -170,6 +171,19 @@ def test_ctrl_c_says_how_to_go_on(
         assert (
             captured.err == f"interrupted: the same command goes on where it stopped, from {tmp_path / 'a'}\n"
         )
+
+
+def test_ctrl_c_before_the_command_runs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("knas.cli.main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        knas_search.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_warnings_are_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
