@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pyarrow.parquet
 import pytest
 from command import Command, recorded_scores
-from scipy.stats import spearmanr
 
 import knas
 from knas import data, scoring, spaces
@@ -185,7 +183,8 @@ def test_tables(whole: Ranking, suffix: str, tmp_path: Path) -> None:
     whole.write(path)
     names = ["index", "architecture", "class", "mgm", "reason", "seconds"]
     if suffix == ".parquet":
-        table = pyarrow.parquet.read_table(path)
+        pyarrow = pytest.importorskip("pyarrow.parquet")
+        table = pyarrow.read_table(path)
         assert table.column_names == names
         assert [str(kind) for kind in table.schema.types] == [
             "int64",
@@ -230,9 +229,10 @@ def test_workers_give_the_same_rows_and_leave_nothing(whole: Ranking, tmp_path: 
 
 
 def test_bfloat16_is_near(whole: Ranking, tmp_path: Path) -> None:
+    stats = pytest.importorskip("scipy.stats")
     rough = values(rank(40, **SMALL, run=tmp_path / "run", precision="bfloat16"))
     pairs = [(value or 0.0, rough[index] or 0.0) for index, value in values(whole).items()]
-    assert 0.97 < spearmanr(*zip(*pairs, strict=True)).statistic < 1
+    assert 0.97 < stats.spearmanr(*zip(*pairs, strict=True)).statistic < 1
     with pytest.raises(UsageError, match="precision was 'bfloat16' and is now 'float32'"):
         rank(40, **SMALL, run=tmp_path / "run")
 
@@ -301,3 +301,10 @@ def test_ctrl_c_is_one_line_and_leaves_a_run_that_goes_on(tmp_path: Path) -> Non
     assert process.returncode == 130
     assert error == f"interrupted: the same command goes on where it stopped, from {run}\n"
     assert recorded_scores(run) >= 3
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("workers", [1, 2])
+def test_on_a_gpu(whole: Ranking, workers: int, tmp_path: Path) -> None:
+    ranking = rank(40, **SMALL, run=tmp_path / "run", device="cuda", workers=workers)
+    assert values(ranking) == pytest.approx(values(whole), rel=1e-3)

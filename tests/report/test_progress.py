@@ -5,13 +5,16 @@ import io
 import pytest
 from rich.console import Console
 
+from knas.ranking.settings import RankSettings
 from knas.report.live import LiveProgress, PlainProgress
+from knas.report.opening import told_once
 from knas.report.tally import Tally, duration
 from knas.runs import ScoreRow, TrialRow
 from knas.search.events import (
     EpochEnded,
     Event,
     PhaseStarted,
+    RankingOpened,
     RunOpened,
     RunRecalled,
     Scored,
@@ -140,3 +143,17 @@ def test_finished_run_is_announced() -> None:
 )
 def test_durations(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_a_ranking_tells_how_many_classes_it_scores() -> None:
+    settings = RankSettings(proxy_options={"estimator": "full"}).resolved().to_dict()
+    opened = RankingOpened(
+        "runs/x", settings, 15_625, 6_466, 12, "cpu with 2 workers of 1 thread", ("a note",)
+    )
+    assert told_once(opened) == [
+        "nas-bench-201 on digits: 15,625 architectures in 6,466 isomorphism classes, "
+        "scored by mgm (32 images, estimator full), seed 0",
+        "networks: 16 channels, 5 cells per stage",
+        "run runs/x on cpu with 2 workers of 1 thread, resumed: 12 scores on record",
+        "note: a note",
+    ]

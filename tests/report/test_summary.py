@@ -5,7 +5,8 @@ import io
 
 from rich.console import Console
 
-from knas.report.summary import print_result, print_scores
+from knas.ranking import RankedRow, Ranking
+from knas.report.summary import print_ranking, print_result, print_scores
 from knas.runs import Best, Candidate, Control, ScoreRow, SearchResult
 
 RESULT = SearchResult(
@@ -66,3 +67,18 @@ def test_scores_by_value_then_failures() -> None:
     text = stream.getvalue()
     assert text.index(" b ") < text.index(" a ") < text.index(" c ")
     assert "failed: no gradient [0]" in text
+
+
+def test_ranking_shows_the_best_class_once_and_counts_failures() -> None:
+    scores = [(7, "a", 3.0), (9, "a", 3.0), (4, "b", 1.0)]
+    rows = [RankedRow(index, f"|{index}|", kind, {"mgm": value}, None, 0.1) for index, kind, value in scores]
+    failed = RankedRow(5, "|5|", "c", {"mgm": None}, "gradients: NaN", 0.1)
+    ranking = Ranking("nas-bench-201", "digits", ("mgm",), (*rows, failed), "runs/x", 3, 2.0)
+    stream = io.StringIO()
+    print_ranking(Console(file=stream, width=100, color_system=None), ranking, 5)
+    text = stream.getvalue()
+    assert "|7|" in text
+    assert "|9|" not in text
+    assert "|5|" not in text
+    assert "ranked   4 architectures in 3 isomorphism classes; 1 class failed\n" in text
+    assert "cost     2.0 s for 3 networks (1.50 per second)\n" in text
