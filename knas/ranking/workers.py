@@ -118,10 +118,9 @@ class Workers:
         while any(open_questions.values()):
             busy = [one for one, count in open_questions.items() if count]
             for connection in (one for one in wait(busy) if isinstance(one, Connection)):
-                answer = self._answer(connection)
+                yield self._answer(connection)
                 open_questions[connection] -= 1
                 self._ask(connection, todo, open_questions)
-                yield answer
 
     def _ask(
         self, connection: Connection, todo: Iterator[int], open_questions: dict[Connection, int]
