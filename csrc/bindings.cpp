@@ -12,6 +12,10 @@ TORCH_LIBRARY(knas, m) {
   m.def("linear_gram(Tensor input, Tensor grad_output, Tensor entries) -> Tensor");
   m.def("affine_sampled_gradients(Tensor input, Tensor grad_output, Tensor mean, Tensor rstd, Tensor entries) -> Tensor");
   m.def("affine_gram(Tensor input, Tensor grad_output, Tensor mean, Tensor rstd, Tensor entries) -> Tensor");
+  m.def("conv_per_sample_gradients(Tensor input, Tensor grad_output, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
+        "int groups) -> Tensor");  // on CUDA by library products, from Python
+  m.def("conv_gram_matrix(Tensor input, Tensor grad_output, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
+        "int groups) -> Tensor");
   m.def("gram_matrix(Tensor vectors) -> Tensor");
   m.def("gram_statistics(Tensor vectors) -> Tensor");
   m.def("all_finite(Tensor[] tensors) -> bool");

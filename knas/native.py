@@ -7,13 +7,16 @@ in float64 on the input's device. The same build gives the same bits on every ru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from knas import library_products
 from knas.compatibility import load_extension
+from knas.library_products import accumulate_type as accumulate_type
 
 _C = load_extension()
 
@@ -131,6 +134,42 @@ def affine_gram(input: Tensor, grad_output: Tensor, mean: Tensor, rstd: Tensor, 
     return torch.ops.knas.affine_gram(input, grad_output, mean, rstd, entries)
 
 
+def conv_per_sample_gradients(
+    input: Tensor,
+    grad_output: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """All per-sample gradients of a convolution's weight; arguments as for `conv_sampled_gradients`.
+
+    On a CPU the input is never unfolded, and tensors may be channels-last or have any other strides. A linear layer is
+    a convolution over its positions with a kernel of size 1; a normalization's scale one with as many groups as
+    channels.
+
+    Returns:
+        [n, out_channels * in_channels / groups * taps] in float32 (float64 for float64).
+    """
+    return torch.ops.knas.conv_per_sample_gradients(
+        input, grad_output, kernel_size, stride, padding, dilation, groups
+    )
+
+
+def conv_gram_matrix(
+    input: Tensor,
+    grad_output: Tensor,
+    kernel_size: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int = 1,
+) -> Tensor:
+    """`gram_matrix` of `conv_per_sample_gradients`, of which a block is held at a time: float64 [n, n]."""
+    return torch.ops.knas.conv_gram_matrix(input, grad_output, kernel_size, stride, padding, dilation, groups)
+
+
 def gram_matrix(vectors: Tensor) -> Tensor:
     """G[i, j] = <vectors[i], vectors[j]> for vectors [n, p]: float64 [n, n]."""
     return torch.ops.knas.gram_matrix(vectors)
@@ -190,11 +229,6 @@ def fixed_batch_norm(
     return torch.ops.knas.fixed_batch_norm(input, mean, variance, weight, bias, eps)
 
 
-def accumulate_type(tensor: Tensor) -> torch.dtype:
-    """The type that sums over a tensor are held in."""
-    return torch.float64 if tensor.dtype == torch.float64 else torch.float32
-
-
 def _fake_gradients(input: Tensor, grad_output: Tensor, *rest: object) -> Tensor:
     entries = next(argument for argument in reversed(rest) if isinstance(argument, Tensor))
     return input.new_empty((input.shape[0], entries.shape[0]), dtype=accumulate_type(input))
@@ -204,13 +238,35 @@ def _fake_statistics(input: Tensor, *_: object) -> Tensor:
     return input.new_empty(len(STATISTICS), dtype=torch.float64)
 
 
+def _fake_per_sample(input: Tensor, grad_output: Tensor, kernel_size: Sequence[int], *rest: int) -> Tensor:
+    width = grad_output.shape[1] * (input.shape[1] // rest[-1]) * math.prod(kernel_size)
+    return input.new_empty((input.shape[0], width), dtype=accumulate_type(input))
+
+
+def _fake_matrix(input: Tensor, *_: object) -> Tensor:
+    return input.new_empty((input.shape[0],) * 2, dtype=torch.float64)
+
+
+def _conv_gram_by_products(input: Tensor, grad_output: Tensor, *geometry: Sequence[int] | int) -> Tensor:
+    matrix = input.new_zeros((input.shape[0],) * 2, dtype=torch.float64)
+    for block in library_products.output_blocks(input, grad_output, *geometry):
+        matrix += gram_matrix(block)
+    return matrix
+
+
+def _register_products() -> None:
+    """What has no CUDA kernel of its own is done by the library there."""
+    torch.library.impl("knas::conv_per_sample_gradients", "cuda", library_products.conv_per_sample_gradients)
+    torch.library.impl("knas::conv_gram_matrix", "cuda", _conv_gram_by_products)
+
+
 def _register_fakes() -> None:
     for layer in ("conv", "linear", "affine"):
         torch.library.register_fake(f"knas::{layer}_sampled_gradients", _fake_gradients)
         torch.library.register_fake(f"knas::{layer}_gram", _fake_statistics)
-    torch.library.register_fake(
-        "knas::gram_matrix", lambda vectors: vectors.new_empty((vectors.shape[0],) * 2, dtype=torch.float64)
-    )
+    torch.library.register_fake("knas::conv_per_sample_gradients", _fake_per_sample)
+    for name in ("conv_gram_matrix", "gram_matrix"):
+        torch.library.register_fake(f"knas::{name}", _fake_matrix)
     torch.library.register_fake(
         "knas::gram_statistics",
         lambda vectors: vectors.new_empty(len(STATISTICS) + 1, dtype=torch.float64),
@@ -230,3 +286,4 @@ def _per_channel(input: Tensor) -> Tensor:
 
 
 _register_fakes()
+_register_products()

@@ -61,6 +61,18 @@ def conv_gram(input: Tensor, grad_output: Tensor, entries: Tensor, *geometry: Se
     return gram_statistics(conv_sampled_gradients(input, grad_output, entries, *geometry))[:4]  # type: ignore[arg-type]
 
 
+def conv_per_sample_gradients(input: Tensor, grad_output: Tensor, *geometry: Sequence[int] | int) -> Tensor:
+    """Twin of `knas.native.conv_per_sample_gradients`."""
+    kernel, groups = torch.Size(geometry[0]), geometry[4]  # type: ignore[arg-type]
+    weights = grad_output.shape[1] * (input.shape[1] // groups) * kernel.numel()  # type: ignore[operator]
+    return conv_sampled_gradients(input, grad_output, torch.arange(weights), *geometry)  # type: ignore[arg-type]
+
+
+def conv_gram_matrix(input: Tensor, grad_output: Tensor, *geometry: Sequence[int] | int) -> Tensor:
+    """Twin of `knas.native.conv_gram_matrix`."""
+    return gram_matrix(conv_per_sample_gradients(input, grad_output, *geometry))
+
+
 def linear_sampled_gradients(input: Tensor, grad_output: Tensor, entries: Tensor) -> Tensor:
     """Twin of `knas.native.linear_sampled_gradients`."""
     out_features = grad_output.shape[-1]

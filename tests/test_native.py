@@ -238,6 +238,8 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
     layers = {"conv": conv, "linear": linear, "affine": affine}
     return {
         **{f"{layer}_{kind}": a for layer, a in layers.items() for kind in ("sampled_gradients", "gram")},
+        "conv_per_sample_gradients": conv[:2] + conv[3:],
+        "conv_gram_matrix": conv[:2] + conv[3:],
         "gram_matrix": (torch.randn(3, 4),),
         "gram_statistics": (torch.randn(3, 4),),
         "channel_moments": (plane,),

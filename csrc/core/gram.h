@@ -1,6 +1,8 @@
-// Gram statistics of per-sample vectors. All results are double; float rows are summed in runs of kDotBlock, then in double.
+// Gram statistics of per-sample vectors. All results are double; rows are summed in blocks in their own type, and these in double.
 #pragma once
 #include <cstdint>
+
+#include "core/isa.h"
 
 namespace knas {
 
@@ -16,12 +18,13 @@ struct GramSums {
 GramSums gram_sums(const double* entry_sums, std::int64_t entries, double trace, double split, std::int64_t n);
 
 // matrix[i, j] = sum_e vectors[i, e] * vectors[j, e] for contiguous vectors[n, p].
-template <class T> void gram_matrix(const T* vectors, std::int64_t n, std::int64_t p, double* matrix, int threads);
+template <class T> void gram_matrix(const T* vectors, std::int64_t n, std::int64_t p, double* matrix, int threads,
+                                   Isa isa = best_isa());
 
 // The sums of an n x n Gram matrix, read off its entries in row order; frobenius = sqrt(sum_ij G_ij^2).
 GramSums sums_of_matrix(const double* matrix, std::int64_t n, double* frobenius);
 
-extern template void gram_matrix(const float*, std::int64_t, std::int64_t, double*, int);
-extern template void gram_matrix(const double*, std::int64_t, std::int64_t, double*, int);
+extern template void gram_matrix(const float*, std::int64_t, std::int64_t, double*, int, Isa);
+extern template void gram_matrix(const double*, std::int64_t, std::int64_t, double*, int, Isa);
 
 }  // namespace knas

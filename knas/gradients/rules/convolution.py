@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from typing_extensions import override
 
 from knas import native
 from knas.gradients.arguments import arguments
+from knas.gradients.forms import Size, cheapest, gram_of_positions
 from knas.gradients.rules.base import Call, Rule
+from knas.library_products import patches
 
 _CONVOLUTION = {
     "input": None,
@@ -59,11 +62,29 @@ class ConvolutionRule(Rule):
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        n, groups = grad.shape[0], call.geometry[4]
-        patches = _patches(call.input, grad.shape[2:], call.geometry)  # [n, g, c * taps, t]
-        deltas = grad.reshape(n, groups, grad.shape[1] // groups, -1)  # [n, g, o, t]
-        weight = torch.matmul(deltas, patches.transpose(2, 3)).flatten(1)  # [n, g, o, c * taps]
-        return weight, grad.flatten(2).sum(2) if call.bias is not None else None
+        weight = native.conv_per_sample_gradients(call.input, grad, *call.geometry)
+        return weight, _bias(grad) if call.bias is not None else None
+
+    @override
+    def gram(self, call: Call, grad: Tensor) -> Tensor:
+        matrix = _weight_gram(call, grad)
+        return matrix + native.gram_matrix(_bias(grad)) if call.bias is not None else matrix
+
+
+def _weight_gram(call: Call, grad: Tensor) -> Tensor:
+    kernel, groups, positions = call.geometry[0], call.geometry[4], grad.shape[2:].numel()
+    outputs, inputs = grad.shape[1] // groups, call.input.shape[1] // groups * math.prod(kernel)
+    size = Size(grad.shape[0], positions, outputs, inputs, groups)
+    if cheapest(size) == "per-sample":
+        return native.conv_gram_matrix(call.input, grad, *call.geometry)
+    seen = patches(call.input, grad.shape[2:], *call.geometry)  # [n, g, c * taps, t]
+    deltas = grad.reshape(grad.shape[0], groups, outputs, positions)
+    parts = zip(seen.unbind(1), deltas.unbind(1), strict=True)
+    return torch.stack([gram_of_positions(a.mT, d.mT) for a, d in parts]).sum(0)
+
+
+def _bias(grad: Tensor) -> Tensor:
+    return grad.sum(tuple(range(2, grad.dim())), dtype=native.accumulate_type(grad))
 
 
 def _per_axis(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
@@ -80,19 +101,3 @@ def _named_padding(
         return input, tuple(size // 2 for size in total)
     sides = [side for size in reversed(total) for side in (size // 2, size - size // 2)]
     return F.pad(input, sides), (0,) * len(total)
-
-
-def _patches(input: Tensor, out: Sequence[int], geometry: tuple[Any, ...]) -> Tensor:
-    """What each tap sees at each output position: [n, groups, channels / groups * taps, positions]."""
-    kernel, stride, padding, dilation, groups = geometry
-    padded = F.pad(input, [side for size in reversed(padding) for side in (size, size)])
-    n, channels = padded.shape[:2]
-    steps = padded.stride()
-    size = (n, channels, *kernel, *out)
-    strides = (
-        *steps[:2],
-        *(step * d for step, d in zip(steps[2:], dilation, strict=True)),
-        *(step * s for step, s in zip(steps[2:], stride, strict=True)),
-    )
-    windows = padded.as_strided(size, strides, padded.storage_offset())
-    return windows.reshape(n, groups, channels // groups * torch.Size(kernel).numel(), -1)

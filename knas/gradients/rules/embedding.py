@@ -23,7 +23,6 @@ _EMBEDDING = {
     "scale_grad_by_freq": False,
     "sparse": False,
 }
-_ROWS = 256  # vocabulary rows whose gradients are held at once for a Gram matrix
 
 
 class EmbeddingRule(Rule):
@@ -75,10 +74,7 @@ class EmbeddingRule(Rule):
 
     @override
     def gram(self, call: Call, grad: Tensor) -> Tensor:
-        # Rows that no sample uses are zero for all: only the others enter, a few at a time.
-        used = torch.unique(call.input)
-        chunks = [self._rows(call, grad, rows).flatten(1) for rows in used.split(_ROWS)]
-        return torch.stack([native.gram_matrix(chunk) for chunk in chunks]).sum(0)
+        return gram_of_indices(*self._positions(call, grad))
 
     def _positions(self, call: Call, grad: Tensor) -> tuple[Tensor, Tensor]:
         """Indices [n, t], with -1 at padding, and deltas [n, t, d]."""
@@ -93,3 +89,34 @@ class EmbeddingRule(Rule):
         indices, deltas = self._positions(call, grad)
         hits = (indices[:, None, :] == rows[:, None]).to(native.accumulate_type(deltas))  # [n, rows, t]
         return torch.bmm(hits, deltas.to(hits.dtype))
+
+
+def gram_of_indices(indices: Tensor, deltas: Tensor) -> Tensor:
+    """Gram matrix, float64 [n, n], of per-sample gradients of an embedding from the equality of indices.
+
+    <g_i, g_j> = sum over v of <h_i[v], h_j[v]>, where h_i[v] is the sum of deltas[i, t] over the positions t with index
+    v. A row v that m_v of the samples use costs m_v^2 d multiply-adds, sum_v m_v^2 d in all, where the whole gradients
+    would take n^2 d for each row that is used at all.
+
+    Args:
+        indices: [n, t]; negative ones are left out.
+        deltas: [n, t, d].
+    """
+    n = indices.shape[0]
+    samples = torch.arange(n, device=indices.device)[:, None].expand_as(indices)
+    keys, order = (indices * n + samples).flatten().sort()  # negative ones first
+    order = order[keys >= 0]
+    rows, counts = torch.unique_consecutive(keys[keys >= 0], return_counts=True)
+    values = deltas.flatten(0, 1).to(native.accumulate_type(deltas))
+    sums = F.embedding_bag(
+        order, values, counts.cumsum(0) - counts, mode="sum"
+    )  # [rows, d]: h of each pair (v, i)
+    matrix = sums.new_zeros(n * n, dtype=torch.float64)
+    _, users = torch.unique_consecutive(rows // n, return_counts=True)
+    first = users.cumsum(0) - users
+    for m in users.unique().tolist():  # rows with m users each, together
+        members = first[users == m][:, None] + torch.arange(m, device=rows.device)  # [rows, m]
+        who = rows[members] % n
+        products = torch.bmm(sums[members], sums[members].mT).double()  # [rows, m, m]
+        matrix.index_add_(0, (who[:, :, None] * n + who[:, None, :]).flatten(), products.flatten())
+    return matrix.view(n, n)

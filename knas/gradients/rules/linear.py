@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
 from knas import native
 from knas.gradients.arguments import arguments
+from knas.gradients.forms import Size, cheapest, gram_of_positions
 from knas.gradients.rules.base import Call, Rule
+
+#: Kernel size, stride, padding, dilation and groups of the convolution that a linear layer is over its positions.
+_POINTWISE = (1,), (1,), (0,), (1,), 1
 
 
 class LinearRule(Rule):
@@ -45,9 +48,23 @@ class LinearRule(Rule):
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        input, deltas = _positions(call.input, grad)  # [n, t, in], [n, t, out]
-        weight = torch.bmm(deltas.transpose(1, 2), input).flatten(1)
-        return weight, deltas.sum(1) if call.bias is not None else None
+        input, deltas = _positions(call.input, grad)
+        weight = native.conv_per_sample_gradients(input.mT, deltas.mT, *_POINTWISE)
+        return weight, _bias(deltas) if call.bias is not None else None
+
+    @override
+    def gram(self, call: Call, grad: Tensor) -> Tensor:
+        input, deltas = _positions(call.input, grad)
+        n, positions, outputs = deltas.shape
+        if cheapest(Size(n, positions, outputs, input.shape[2])) == "per-sample":
+            matrix = native.conv_gram_matrix(input.mT, deltas.mT, *_POINTWISE)
+        else:
+            matrix = gram_of_positions(input, deltas)
+        return matrix + native.gram_matrix(_bias(deltas)) if call.bias is not None else matrix
+
+
+def _bias(deltas: Tensor) -> Tensor:
+    return deltas.sum(1, dtype=native.accumulate_type(deltas))
 
 
 def _positions(input: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:

@@ -44,6 +44,13 @@ class ChannelRule(Rule):
         weight, bias = both[:, :channels], both[:, channels:]
         return weight if call.weight is not None else None, bias if call.bias is not None else None
 
+    @override
+    def gram(self, call: Call, grad: Tensor) -> Tensor:
+        if call.weight is None or call.bias is None:
+            return super().gram(call, grad)
+        entries = torch.arange(2 * call.input.shape[1], device=grad.device)
+        return native.gram_matrix(self.sampled(call, grad, entries))
+
 
 class BatchNormRule(ChannelRule):
     """F.batch_norm by constant statistics or by those of the batch."""
@@ -134,8 +141,14 @@ class LayerNormRule(Rule):
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         normalized, deltas = self._positions(call, grad)
-        weight = (normalized * deltas).sum(1) if call.weight is not None else None
-        return weight, deltas.sum(1) if call.bias is not None else None
+        weight = None
+        if call.weight is not None:  # a depthwise convolution over the positions, with one tap
+            groups = deltas.shape[2]
+            weight = native.conv_per_sample_gradients(
+                normalized.mT, deltas.mT, (1,), (1,), (0,), (1,), groups
+            )
+        bias = deltas.sum(1, dtype=native.accumulate_type(deltas)) if call.bias is not None else None
+        return weight, bias
 
     def _positions(self, call: Call, grad: Tensor) -> tuple[Tensor, Tensor]:
         shape, eps = call.geometry

@@ -1,0 +1,179 @@
+// Per sample, the weight gradient of a convolution is a product of the output gradient [out_channels, T] with what each
+// tap and channel sees [T, C * taps], T positions. The latter is never formed: a zero-padded copy of the sample with neighboring
+// channels side by side lies in the second level cache, and a tile's vectors are read from it where the tap says.
+//   operations   n T out_channels C taps multiply-adds; for the Gram matrix n (n + 1) / 2 * p more
+//   bytes        input and output gradient once per block of output channels; a block of gradients stays in cache
+#include <algorithm>
+#include <type_traits>
+#include <vector>
+
+#include "core/conv_plan.h"
+#include "core/gram_slab.h"
+#include "core/per_sample.h"
+
+namespace knas {
+namespace {
+
+// to[x * to_step + c] = from[x * from_step + c * channel], whichever of them lies side by side first.
+template <class T, class A>
+void copy_row(const T* from, std::int64_t from_step, std::int64_t channel, std::int64_t count, std::int64_t channels, A* to,
+              std::int64_t to_step) {
+  if (channel == 1) {
+    for (std::int64_t x = 0; x < count; ++x)
+      for (std::int64_t c = 0; c < channels; ++c) to[x * to_step + c] = A(from[x * from_step + c]);
+  } else {
+    for (std::int64_t c = 0; c < channels; ++c)
+      for (std::int64_t x = 0; x < count; ++x) to[x * to_step + c] = A(from[x * from_step + c * channel]);
+  }
+}
+
+// Gradients of one sample after the other, for a range of the plan's units.
+template <class T> class ConvSample {
+  using A = accumulate_t<T>;
+
+ public:
+  ConvSample(const ConvPlan& plan, const ConvTiles<A>& kernels, const Planes<T>& input, const Planes<T>& grad)
+      : plan_(plan), kernels_(kernels), input_(input), grad_(grad), chunk_(plan.chunk(sizeof(A))) {}
+
+  // The columns of units first .. last - 1, side by side.
+  void operator()(std::int64_t i, std::int64_t first, std::int64_t last, A* out) {
+    const std::int64_t positions = plan_.position.size();
+    pack_input(i, first, last);
+    pack_grad(i, first, last);
+    for (std::int64_t t = 0; t < positions; t += chunk_)
+      for (std::int64_t unit = first; unit < last; ++unit)
+        add(unit, unit - first, t, std::min(chunk_, positions - t), out + plan_.first_column(unit) - plan_.first_column(first));
+  }
+
+ private:
+  std::int64_t group(std::int64_t unit) const { return plan_.lanewise ? 0 : unit / plan_.units_per_group(); }
+
+  void add(std::int64_t unit, std::int64_t packed, std::int64_t t, std::int64_t count, A* out) const {
+    const A* left = grads_.data() + (packed * std::int64_t(plan_.position.size()) + t) * plan_.unit_size;
+    TileOperands<A> in{left, plan_.unit_size, inputs_.data() + (group(unit) - first_group_) * plan_.size, plan_.position.data() + t, count, out,
+                       plan_.columns_per_output(), int(plan_.outputs(unit)), t > 0};
+    if (!plan_.lanewise) {
+      for (const auto& tile : plan_.tiles) kernels_.outer[tile.size() - 1](in, tile.data());
+      return;
+    }
+    for (std::int64_t lane = 0; lane < plan_.g.groups; lane += plan_.lanes, in.left += plan_.lanes, in.right += plan_.lanes, in.out += plan_.lanes)
+      for (auto tile : plan_.tiles) {
+        for (auto& vector : tile) vector.valid = int(std::min<std::int64_t>(plan_.lanes, plan_.g.groups - lane));
+        kernels_.lanewise[tile.size() - 1](in, tile.data());
+      }
+  }
+
+  // The borders are zeros from the beginning, and stay so.
+  void pack_input(std::int64_t i, std::int64_t first, std::int64_t last) {
+    const ConvGeometry& g = plan_.g;
+    first_group_ = group(first);
+    const std::int64_t groups = group(last - 1) + 1 - first_group_;
+    inputs_.resize(groups * plan_.size + plan_.lanes);
+    const T* sample = input_.data + i * input_.sample;
+    std::int64_t begin[3], end[3];
+    for (int a = 0; a < 3; ++a) {
+      begin[a] = std::min(g.padding[a], plan_.padded[a]);
+      end[a] = std::min(g.padding[a] + g.in[a], plan_.padded[a]);
+    }
+    for (std::int64_t k = 0; k < groups; ++k)
+      for (std::int64_t z = begin[0]; z < end[0]; ++z)
+        for (std::int64_t y = begin[1]; y < end[1]; ++y) {
+          const T* from = sample + (z - g.padding[0]) * input_.axis[0] + (y - g.padding[1]) * input_.axis[1];
+          A* to = inputs_.data() + k * plan_.size + z * plan_.step[0] + y * plan_.step[1] + begin[2] * plan_.step[2];
+          pack_input_row(from, first_group_ + k, end[2] - begin[2], to);
+        }
+  }
+
+  void pack_input_row(const T* from, std::int64_t group, std::int64_t count, A* to) const {
+    const std::int64_t channels = plan_.channels(), step = input_.axis[2];
+    if (!plan_.lanewise)
+      return copy_row(from + group * channels * input_.channel, step, input_.channel, count, channels, to, plan_.step[2]);
+    for (std::int64_t c = 0; c < channels; ++c)
+      copy_row(from + c * input_.channel, step, channels * input_.channel, count, plan_.g.groups, to + c * plan_.padded_groups(), plan_.step[2]);
+  }
+
+  // [units, positions, unit_size]
+  void pack_grad(std::int64_t i, std::int64_t first, std::int64_t last) {
+    const ConvGeometry& g = plan_.g;
+    grads_.resize((last - first) * std::int64_t(plan_.position.size()) * plan_.unit_size);
+    A* to = grads_.data();
+    for (std::int64_t unit = first; unit < last; ++unit) {
+      const T* from = grad_.data + i * grad_.sample + (plan_.lanewise ? unit : plan_.first_output(unit)) * grad_.channel;
+      const std::int64_t channel = plan_.lanewise ? plan_.group_outputs() * grad_.channel : grad_.channel;
+      for (std::int64_t z = 0; z < g.out[0]; ++z)
+        for (std::int64_t y = 0; y < g.out[1]; ++y, to += g.out[2] * plan_.unit_size)
+          copy_row(from + z * grad_.axis[0] + y * grad_.axis[1], grad_.axis[2], channel, g.out[2],
+                   plan_.lanewise ? g.groups : plan_.outputs(unit), to, plan_.unit_size);
+    }
+  }
+
+  const ConvPlan& plan_;
+  const ConvTiles<A>& kernels_;
+  const Planes<T>&input_, &grad_;
+  const std::int64_t chunk_;
+  std::int64_t first_group_ = 0;
+  std::vector<A> inputs_, grads_;
+};
+
+// From the plan's order of columns to the weight's.
+template <class A> void to_weights(const ConvPlan& plan, std::int64_t unit, const A* columns, A* weights) {
+  const std::int64_t taps = plan.g.taps(), channels = plan.channels(), all = channels * taps;
+  const std::int64_t outputs = plan.lanewise ? plan.g.groups : plan.outputs(unit);
+  const std::int64_t row = plan.lanewise ? 1 : all, column = plan.lanewise ? outputs : 1;
+  for (std::int64_t k = 0; k < outputs; ++k) {
+    A* to = weights + (plan.lanewise ? k * plan.group_outputs() + unit : plan.first_output(unit) + k) * all;
+    for (std::int64_t tap = 0; tap < taps; ++tap)
+      for (std::int64_t c = 0; c < channels; ++c) to[c * taps + tap] = columns[k * row + (tap * channels + c) * column];
+  }
+}
+
+}  // namespace
+
+template <class T>
+void conv_per_sample_gradients(const ConvGeometry& g, const Planes<T>& input, const Planes<T>& grad, accumulate_t<T>* gradients,
+                               int threads, Isa isa) {
+  using A = accumulate_t<T>;
+  const auto& kernels = conv_tiles<A>(isa);
+  const ConvPlan plan(g, kernels.lanes, kernels.rows);
+#pragma omp parallel num_threads(threads)
+  {
+    ConvSample<T> sample(plan, kernels, input, grad);
+    std::vector<A> columns(g.weights());
+#pragma omp for schedule(static)
+    for (std::int64_t i = 0; i < g.n; ++i) {
+      sample(i, 0, plan.units, columns.data());
+      for (std::int64_t unit = 0; unit < plan.units; ++unit)
+        to_weights(plan, unit, columns.data() + plan.first_column(unit), gradients + i * g.weights());
+    }
+  }
+}
+
+template <class T>
+void conv_gram_matrix(const ConvGeometry& g, const Planes<T>& input, const Planes<T>& grad, double* matrix, int threads,
+                      std::int64_t block_bytes, Isa isa) {
+  using A = accumulate_t<T>;
+  const auto& kernels = conv_tiles<A>(isa);
+  const ConvPlan plan(g, kernels.lanes, kernels.rows);
+  const std::int64_t unit_bytes = g.n * plan.columns(0) * std::int64_t(sizeof(A));  // the first unit is as large as any
+  const std::int64_t block = std::clamp<std::int64_t>(block_bytes / unit_bytes, 1, plan.units), step = block * plan.columns(0);
+  std::vector<A> rows(g.n * step);
+  SlabGram<A> gram(g.n, step, isa);
+#pragma omp parallel num_threads(threads)
+  {
+    ConvSample<T> sample(plan, kernels, input, grad);
+    for (std::int64_t first = 0; first < plan.units; first += block) {
+      const std::int64_t last = std::min(first + block, plan.units);
+#pragma omp for schedule(static)
+      for (std::int64_t i = 0; i < g.n; ++i) sample(i, first, last, rows.data() + i * step);
+      gram.add(rows.data(), step, plan.first_column(last) - plan.first_column(first));
+    }
+  }
+  gram.finish(matrix);
+}
+
+#define KNAS_INSTANTIATE(T)                                                                                                     \
+  template void conv_per_sample_gradients(const ConvGeometry&, const Planes<T>&, const Planes<T>&, accumulate_t<T>*, int, Isa); \
+  template void conv_gram_matrix(const ConvGeometry&, const Planes<T>&, const Planes<T>&, double*, int, std::int64_t, Isa);
+KNAS_FOR_ELEMENTS(KNAS_INSTANTIATE)
+
+}  // namespace knas

@@ -1,0 +1,86 @@
+// The Gram matrix of vectors that come slab by slab: [n, some of their entries] at a time.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "core/gram_tile.h"
+
+namespace knas {
+
+// Adds up rows[i] . rows[j] in double. A slab's columns are split into groups of blocks of 1,024 (their n rows stay in a second
+// level cache), whose sums are kept apart, and added in order at the end; a block's sums are in A. How columns are split depends
+// on n and on the widest slab only, so the result does not depend on the number of threads.
+template <class A> class SlabGram {
+ public:
+  SlabGram(std::int64_t n, std::int64_t widest, Isa isa = best_isa())
+      : n_(n), tile_(gram_tile<A>(isa)), groups_(group_count(n, widest)), sums_(groups_ * n * n), tail_(n * tile_.lanes) {}
+
+  // Takes rows[i * step + q], q < columns. All threads of a parallel region call it together.
+  void add(const A* rows, std::int64_t step, std::int64_t columns) {
+    const std::int64_t even = columns / tile_.lanes * tile_.lanes, share = (even + groups_ - 1) / groups_;
+    const std::int64_t length = (share + tile_.lanes - 1) / tile_.lanes * tile_.lanes, bands = (n_ + kBand - 1) / kBand;
+#pragma omp single
+    keep_tail(rows, step, even, columns);
+#pragma omp for schedule(dynamic) collapse(2)
+    for (std::int64_t group = 0; group < groups_; ++group)
+      for (std::int64_t band = 0; band < bands; ++band) {
+        const std::int64_t end = std::min((group + 1) * length, even);
+        for (std::int64_t q = group * length; q < end; q += kBlock)
+          add_block(group, band, rows + q, step, std::min(kBlock, end - q));
+        if (group == 0 && even < columns) add_block(group, band, tail_.data(), tile_.lanes, tile_.lanes);
+      }
+  }
+
+  void finish(double* matrix) const {
+    for (std::int64_t i = 0; i < n_; ++i)
+      for (std::int64_t j = 0; j <= i; ++j) {
+        double sum = 0;
+        for (std::int64_t group = 0; group < groups_; ++group) sum += sums_[(group * n_ + i) * n_ + j];
+        matrix[i * n_ + j] = matrix[j * n_ + i] = sum;
+      }
+  }
+
+ private:
+  static constexpr std::int64_t kBlock = 1024, kBand = 48;  // a band is a whole number of every tile's rows
+
+  static std::int64_t group_count(std::int64_t n, std::int64_t widest) {
+    const std::int64_t most = std::clamp<std::int64_t>((std::int64_t(1) << 20) / (n * n), 1, 32);
+    return std::clamp<std::int64_t>((widest + kBlock - 1) / kBlock, 1, most);
+  }
+
+  // The columns beyond the last whole vector, filled up with zeros.
+  void keep_tail(const A* rows, std::int64_t step, std::int64_t even, std::int64_t columns) {
+    for (std::int64_t i = 0; i < n_ && even < columns; ++i) {
+      A* end = std::copy(rows + i * step + even, rows + i * step + columns, tail_.begin() + i * tile_.lanes).base();
+      std::fill(end, tail_.data() + (i + 1) * tile_.lanes, A(0));
+    }
+  }
+
+  void add_block(std::int64_t group, std::int64_t band, const A* rows, std::int64_t step, std::int64_t columns) {
+    const std::int64_t bottom = std::min(n_, (band + 1) * kBand);
+    for (std::int64_t i = band * kBand; i < bottom; i += tile_.rows)
+      for (std::int64_t j = 0; j < std::min(i + tile_.rows, bottom); j += kGramColumns)
+        add_tile(sums_.data() + group * n_ * n_, i, j, rows, step, columns);
+  }
+
+  // Where the tile hangs over the edge, the last row again; what lies above the diagonal is not used.
+  void add_tile(double* sums, std::int64_t row, std::int64_t column, const A* rows, std::int64_t step, std::int64_t columns) {
+    const A *x[kMaxGramRows], *y[kGramColumns];
+    A out[kMaxGramRows * kGramColumns];
+    for (int r = 0; r < tile_.rows; ++r) x[r] = rows + std::min(row + r, n_ - 1) * step;
+    for (int c = 0; c < kGramColumns; ++c) y[c] = rows + std::min(column + c, n_ - 1) * step;
+    tile_.run(x, y, columns / tile_.lanes, out);
+    const std::int64_t height = std::min<std::int64_t>(tile_.rows, n_ - row), width = std::min<std::int64_t>(kGramColumns, n_ - column);
+    for (std::int64_t r = 0; r < height; ++r)
+      for (std::int64_t c = 0; c < width; ++c) sums[(row + r) * n_ + column + c] += out[r * kGramColumns + c];
+  }
+
+  std::int64_t n_;
+  const GramTile<A>& tile_;
+  std::int64_t groups_;
+  std::vector<double> sums_;  // [groups, n, n]
+  std::vector<A> tail_;       // [n, lanes]
+};
+
+}  // namespace knas
