@@ -24,7 +24,8 @@ std::vector<std::vector<TileVector>> split(const std::vector<TileVector>& vector
 
 }  // namespace
 
-ConvPlan::ConvPlan(const ConvGeometry& g, int lanes, int rows) : g(g), lanes(lanes), rows(rows) {
+ConvPlan::ConvPlan(const ConvGeometry& g, int lanes, int rows)
+    : g(g), lanes(lanes), narrow(2 * group_outputs() <= rows), rows(narrow ? rows / 2 : rows) {
   for (int a = 0; a < 3; ++a) padded[a] = (g.out[a] - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] + 1;
   choose();
   step[2] = lanewise ? channels() * padded_groups() : channels();

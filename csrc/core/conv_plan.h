@@ -16,7 +16,9 @@ struct ConvPlan {
   ConvPlan(const ConvGeometry& g, int lanes, int rows);
 
   const ConvGeometry& g;
-  const int lanes, rows;
+  const int lanes;
+  bool narrow;                             // units of half as many rows, for groups of few outputs
+  const int rows;
   bool lanewise;
   std::int64_t padded[3];                  // what is read of the padded input
   std::int64_t step[3];                    // distances in the packed input

@@ -76,14 +76,15 @@ template <class A, int kBytes, int kVectors>
 }
 
 #define KNAS_CONV_TILES(target, name, bytes, rows)                                                               \
-  template <class A, int kVectors> target void outer_##name(const TileOperands<A>& in, const TileVector* v) {    \
-    outer_tile<A, bytes, rows, kVectors>(in, v);                                                                 \
+  template <class A, int kRows, int kVectors> target void outer_##name(const TileOperands<A>& in, const TileVector* v) { \
+    outer_tile<A, bytes, kRows, kVectors>(in, v);                                                                \
   }                                                                                                              \
   template <class A, int kVectors> target void lanewise_##name(const TileOperands<A>& in, const TileVector* v) { \
     lanewise_tile<A, bytes, kVectors>(in, v);                                                                    \
   }                                                                                                              \
   template <class A> constexpr ConvTiles<A> tiles_##name = {                                                     \
-      int(bytes / sizeof(A)), rows, {outer_##name<A, 1>, outer_##name<A, 2>, outer_##name<A, 3>},                \
+      int(bytes / sizeof(A)), rows, {outer_##name<A, rows, 1>, outer_##name<A, rows, 2>, outer_##name<A, rows, 3>}, \
+      {outer_##name<A, rows / 2, 1>, outer_##name<A, rows / 2, 2>, outer_##name<A, rows / 2, 3>},                \
       {lanewise_##name<A, 1>, lanewise_##name<A, 2>, lanewise_##name<A, 3>, lanewise_##name<A, 4>,               \
        lanewise_##name<A, 5>, lanewise_##name<A, 6>, lanewise_##name<A, 7>, lanewise_##name<A, 8>,               \
        lanewise_##name<A, 9>}};

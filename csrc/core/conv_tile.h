@@ -28,12 +28,12 @@ template <class A> struct TileOperands {
 };
 
 // One instruction set's compilations, for 1, 2, ... vectors. `outer` sums left[t][r] * right[t][lanes of v] in row r, for up to
-// `rows` rows; `lanewise` sums left[t][lanes] * right[t][lanes of v] in the only row.
+// `rows` rows, `narrow` for up to half as many; `lanewise` sums left[t][lanes] * right[t][lanes of v] in the only row.
 template <class A> struct ConvTiles {
   using Run = void (*)(const TileOperands<A>&, const TileVector*);
   static constexpr int kOuter = 3, kLanewise = 9;
   int lanes, rows;
-  Run outer[kOuter], lanewise[kLanewise];
+  Run outer[kOuter], narrow[kOuter], lanewise[kLanewise];
 };
 
 template <class A> const ConvTiles<A>& conv_tiles(Isa isa);

@@ -7,7 +7,7 @@
 namespace knas {
 
 constexpr int kGramColumns = 4;   // vectors of a tile on one side; `rows` on the other
-constexpr int kMaxGramRows = 6;
+constexpr int kMaxGramRows = 4;
 
 // out[r * kGramColumns + c] = sum_q x[r][q] * y[c][q] over `vectors` * `lanes` elements.
 template <class A> struct GramTile {
