@@ -24,12 +24,14 @@ std::vector<std::vector<TileVector>> split(const std::vector<TileVector>& vector
 
 }  // namespace
 
-ConvPlan::ConvPlan(const ConvGeometry& g, int lanes, int rows)
+ConvPlan::ConvPlan(const ConvGeometry& g, int lanes, int rows, const std::int64_t* distances)
     : g(g), lanes(lanes), narrow(2 * group_outputs() <= rows), rows(narrow ? rows / 2 : rows) {
   for (int a = 0; a < 3; ++a) padded[a] = (g.out[a] - 1) * g.stride[a] + (g.kernel[a] - 1) * g.dilation[a] + 1;
   choose();
   step[2] = lanewise ? channels() * padded_groups() : channels();
   step[1] = step[2] * padded[2], step[0] = step[1] * padded[1], size = step[0] * padded[0];
+  direct = distances && reads_whole_vectors(distances);
+  if (direct) std::copy(distances, distances + 3, step);
   units = lanewise ? group_outputs() : g.groups * units_per_group();
   unit_size = lanewise ? padded_groups() : rows;
   for (std::int64_t z = 0; z < g.out[0]; ++z)
@@ -44,6 +46,12 @@ void ConvPlan::choose() {
   const std::int64_t run = g.dilation[2] == 1 ? g.kernel[2] * channels() : channels();
   const std::int64_t outer = g.groups * units_per_group() * rows * (columns_per_output() / run) * ((run + lanes - 1) / lanes);
   lanewise = g.groups > 1 && 2 * group_outputs() * columns_per_output() * padded_groups() / lanes < outer;
+}
+
+bool ConvPlan::reads_whole_vectors(const std::int64_t* distances) const {
+  const bool padding = g.padding[0] || g.padding[1] || g.padding[2];
+  const bool runs = channels() % lanes == 0 && (g.kernel[2] == 1 || g.dilation[2] > 1 || distances[2] == channels());
+  return !lanewise && g.groups == 1 && !padding && runs;
 }
 
 std::vector<TileVector> ConvPlan::vectors() const {

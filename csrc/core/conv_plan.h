@@ -12,16 +12,18 @@ namespace knas {
 //   outer     a unit is up to `rows` output channels of a group; column o * K + tap * C + c
 //   lanewise  a unit is one output channel of every group, and lanes are groups; column (r * K + tap * C + c) * groups + group
 // with C = in_channels / groups and K = C * taps. The packed input is [groups, *padded, C], or [*padded, C, lanes of groups].
+// An input whose channels lie side by side and which is read without padding in whole vectors needs no packing.
 struct ConvPlan {
-  ConvPlan(const ConvGeometry& g, int lanes, int rows);
+  // distances: those of the input along its axes if its channels lie side by side, else null.
+  ConvPlan(const ConvGeometry& g, int lanes, int rows, const std::int64_t* distances);
 
   const ConvGeometry& g;
   const int lanes;
   bool narrow;                             // units of half as many rows, for groups of few outputs
   const int rows;
-  bool lanewise;
+  bool lanewise, direct;                   // direct: the input is not packed
   std::int64_t padded[3];                  // what is read of the padded input
-  std::int64_t step[3];                    // distances in the packed input
+  std::int64_t step[3];                    // distances in the packed input, or in the direct one
   std::int64_t size = 1;                   // elements of a packed input, of one group of it if not lanewise
   std::int64_t units, unit_size;           // unit_size: elements of a position's packed output gradient
   std::vector<std::int64_t> position;      // of each output position in the packed input
@@ -42,6 +44,7 @@ struct ConvPlan {
 
  private:
   void choose();
+  bool reads_whole_vectors(const std::int64_t* distances) const;
   std::vector<TileVector> vectors() const;
 };
 
