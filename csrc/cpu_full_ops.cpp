@@ -23,10 +23,10 @@ struct FullConv {
 
   bool empty() const { return input.numel() == 0 || grad_output.numel() == 0; }
 
-  template <class T> Planes<T> planes(const at::Tensor& t) const {
-    Planes<T> planes{const_data<T>(t), t.stride(0), t.stride(1), {0, 0, 0}};
-    for (std::int64_t k = 2, to = 5 - t.dim(); k < t.dim(); ++k, ++to) planes.axis[to] = t.stride(k);
-    return planes;
+  template <class T> Volumes<T> volumes(const at::Tensor& t) const {
+    Volumes<T> v{const_data<T>(t), t.stride(0), t.stride(1), {0, 0, 0}};
+    for (std::int64_t k = 2, to = 5 - t.dim(); k < t.dim(); ++k, ++to) v.axis[to] = t.stride(k);
+    return v;
   }
 };
 
@@ -38,7 +38,7 @@ at::Tensor conv_per_sample_gradients_cpu(const at::Tensor& input, const at::Tens
   auto gradients = at::empty({conv.g.n, conv.g.weights()}, options);
   dispatch_elements(input, conv.op, [&](auto t) {
     using T = decltype(t);
-    conv_per_sample_gradients<T>(conv.g, conv.planes<T>(input), conv.planes<T>(grad_output),
+    conv_per_sample_gradients<T>(conv.g, conv.volumes<T>(input), conv.volumes<T>(grad_output),
                                  gradients.mutable_data_ptr<accumulate_t<T>>(), at::get_num_threads());
   });
   return gradients;
@@ -51,7 +51,7 @@ at::Tensor conv_gram_matrix_cpu(const at::Tensor& input, const at::Tensor& grad_
   if (conv.empty()) return matrix;
   dispatch_elements(input, conv.op, [&](auto t) {
     using T = decltype(t);
-    conv_gram_matrix<T>(conv.g, conv.planes<T>(input), conv.planes<T>(grad_output), matrix.mutable_data_ptr<double>(),
+    conv_gram_matrix<T>(conv.g, conv.volumes<T>(input), conv.volumes<T>(grad_output), matrix.mutable_data_ptr<double>(),
                         at::get_num_threads(), kBlockBytes);
   });
   return matrix;

@@ -24,7 +24,7 @@ template <class A> void to_weights(const ConvPlan& plan, std::int64_t unit, cons
 }  // namespace
 
 template <class T>
-void conv_per_sample_gradients(const ConvGeometry& g, const Planes<T>& input, const Planes<T>& grad, accumulate_t<T>* gradients,
+void conv_per_sample_gradients(const ConvGeometry& g, const Volumes<T>& input, const Volumes<T>& grad, accumulate_t<T>* gradients,
                                int threads, Isa isa) {
   using A = accumulate_t<T>;
   const auto& kernels = conv_tiles<A>(isa);
@@ -43,7 +43,7 @@ void conv_per_sample_gradients(const ConvGeometry& g, const Planes<T>& input, co
 }
 
 template <class T>
-void conv_gram_matrix(const ConvGeometry& g, const Planes<T>& input, const Planes<T>& grad, double* matrix, int threads,
+void conv_gram_matrix(const ConvGeometry& g, const Volumes<T>& input, const Volumes<T>& grad, double* matrix, int threads,
                       std::int64_t block_bytes, Isa isa) {
   using A = accumulate_t<T>;
   const auto& kernels = conv_tiles<A>(isa);
@@ -67,8 +67,8 @@ void conv_gram_matrix(const ConvGeometry& g, const Planes<T>& input, const Plane
 }
 
 #define KNAS_INSTANTIATE(T)                                                                                                     \
-  template void conv_per_sample_gradients(const ConvGeometry&, const Planes<T>&, const Planes<T>&, accumulate_t<T>*, int, Isa); \
-  template void conv_gram_matrix(const ConvGeometry&, const Planes<T>&, const Planes<T>&, double*, int, std::int64_t, Isa);
+  template void conv_per_sample_gradients(const ConvGeometry&, const Volumes<T>&, const Volumes<T>&, accumulate_t<T>*, int, Isa); \
+  template void conv_gram_matrix(const ConvGeometry&, const Volumes<T>&, const Volumes<T>&, double*, int, std::int64_t, Isa);
 KNAS_FOR_ELEMENTS(KNAS_INSTANTIATE)
 
 }  // namespace knas

@@ -14,7 +14,7 @@ template <class T> class ConvSample {
   using A = accumulate_t<T>;
 
  public:
-  ConvSample(const ConvPlan& plan, const ConvTiles<A>& kernels, const Planes<T>& input, const Planes<T>& grad)
+  ConvSample(const ConvPlan& plan, const ConvTiles<A>& kernels, const Volumes<T>& input, const Volumes<T>& grad)
       : plan_(plan), kernels_(kernels), input_(input), grad_(grad), chunk_(plan.chunk(sizeof(A))),
         direct_(grad_is_direct()), left_step_(direct_ ? grad.axis[2] : plan.unit_size) {}
 
@@ -127,7 +127,7 @@ template <class T> class ConvSample {
 
   const ConvPlan& plan_;
   const ConvTiles<A>& kernels_;
-  const Planes<T>&input_, &grad_;
+  const Volumes<T>&input_, &grad_;
   const std::int64_t chunk_;
   const bool direct_;
   const std::int64_t left_step_;

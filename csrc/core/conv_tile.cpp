@@ -12,7 +12,7 @@ template <class A> [[gnu::noinline]] void write_part(const A* sums, const TileVe
   for (int l = 0; l < at.valid; ++l) out[l] = add ? out[l] + sums[l] : sums[l];
 }
 
-template <class A, class V> [[gnu::always_inline]] inline void write(const V& sum, const TileVector& at, A* row, bool add) {
+template <class A, class V> KNAS_INLINE void write(const V& sum, const TileVector& at, A* row, bool add) {
   constexpr int kLanes = sizeof(V) / sizeof(A);
   A* out = row + at.column;
   if (at.valid == kLanes) {
@@ -27,7 +27,7 @@ template <class A, class V> [[gnu::always_inline]] inline void write(const V& su
 }
 
 template <class A, int kBytes, int kRows, int kVectors>
-[[gnu::always_inline]] inline void outer_tile(const TileOperands<A>& in, const TileVector* vectors) {
+KNAS_INLINE void outer_tile(const TileOperands<A>& in, const TileVector* vectors) {
   using V = simd_t<A, kBytes>;
   V sums[kRows][kVectors];
 #pragma GCC unroll 8
@@ -57,7 +57,7 @@ template <class A, int kBytes, int kRows, int kVectors>
 }
 
 template <class A, int kBytes, int kVectors>
-[[gnu::always_inline]] inline void lanewise_tile(const TileOperands<A>& in, const TileVector* vectors) {
+KNAS_INLINE void lanewise_tile(const TileOperands<A>& in, const TileVector* vectors) {
   using V = simd_t<A, kBytes>;
   V sums[kVectors];
 #pragma GCC unroll 9

@@ -6,7 +6,7 @@
 namespace knas {
 namespace {
 
-template <class A, class V> [[gnu::always_inline]] inline void to_quad(const V& v, simd_t<A, 4 * sizeof(A)>& quad) {
+template <class A, class V> KNAS_INLINE void to_quad(const V& v, simd_t<A, 4 * sizeof(A)>& quad) {
   constexpr int kLanes = sizeof(V) / sizeof(A);
   if constexpr (kLanes == 4) {
     quad = v;
@@ -20,7 +20,7 @@ template <class A, class V> [[gnu::always_inline]] inline void to_quad(const V& 
 }
 
 // out[k] = sum of the lanes of sums[k], k < 4.
-template <class A, class V> [[gnu::always_inline]] inline void add_lanes(const V* sums, A* out) {
+template <class A, class V> KNAS_INLINE void add_lanes(const V* sums, A* out) {
   simd_t<A, 4 * sizeof(A)> a, b, c, d;
   to_quad<A>(sums[0], a), to_quad<A>(sums[1], b), to_quad<A>(sums[2], c), to_quad<A>(sums[3], d);
   const auto ab = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
@@ -29,7 +29,7 @@ template <class A, class V> [[gnu::always_inline]] inline void add_lanes(const V
 }
 
 template <class A, int kBytes, int kRows>
-[[gnu::always_inline]] inline void dots(const A* const* x, const A* const* y, std::int64_t vectors, A* out) {
+KNAS_INLINE void dots(const A* const* x, const A* const* y, std::int64_t vectors, A* out) {
   using V = simd_t<A, kBytes>;
   constexpr std::int64_t kLanes = kBytes / sizeof(A);
   V sums[kRows][kGramColumns];

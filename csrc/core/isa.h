@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <cstring>
 
-// A function marked so may use the instruction set's registers; `always_inline` templates take it over where they are called.
+#include "core/clones.h"
+
+// A function marked so may use the instruction set's registers; KNAS_INLINE templates take it over where they are called.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define KNAS_X86 1
 #define KNAS_TARGET_V4 __attribute__((target("arch=x86-64-v4")))
@@ -30,7 +32,7 @@ template <class A, int kBytes> struct simd {
 template <class A, int kBytes> using simd_t = typename simd<A, kBytes>::type;
 
 // By reference: a vector as a function's value would need the instruction set in the caller, too.
-template <class V, class A> [[gnu::always_inline]] inline void load(V& v, const A* from) { std::memcpy(&v, from, sizeof v); }
-template <class V, class A> [[gnu::always_inline]] inline void store(A* to, const V& v) { std::memcpy(to, &v, sizeof v); }
+template <class V, class A> KNAS_INLINE void load(V& v, const A* from) { std::memcpy(&v, from, sizeof v); }
+template <class V, class A> KNAS_INLINE void store(A* to, const V& v) { std::memcpy(to, &v, sizeof v); }
 
 }  // namespace knas

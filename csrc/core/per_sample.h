@@ -10,19 +10,19 @@
 namespace knas {
 
 // A tensor [n, channels, z, y, x] with its distances between neighbors along each axis, in elements.
-template <class T> struct Planes {
+template <class T> struct Volumes {
   const T* data;
   std::int64_t sample, channel, axis[3];
 };
 
 // gradients [n, weights]: g[i, (o, c, u)] = sum_t grad[i, o, t] * input[i, c, t * stride + u * dilation - padding].
 template <class T>
-void conv_per_sample_gradients(const ConvGeometry&, const Planes<T>& input, const Planes<T>& grad, accumulate_t<T>* gradients,
+void conv_per_sample_gradients(const ConvGeometry&, const Volumes<T>& input, const Volumes<T>& grad, accumulate_t<T>* gradients,
                                int threads, Isa isa = best_isa());
 
 // matrix [n, n] of their inner products; at most about `block_bytes` of them are held at once (one tile of output channels at least).
 template <class T>
-void conv_gram_matrix(const ConvGeometry&, const Planes<T>& input, const Planes<T>& grad, double* matrix, int threads,
+void conv_gram_matrix(const ConvGeometry&, const Volumes<T>& input, const Volumes<T>& grad, double* matrix, int threads,
                       std::int64_t block_bytes, Isa isa = best_isa());
 
 }  // namespace knas

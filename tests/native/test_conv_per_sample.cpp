@@ -83,37 +83,30 @@ std::vector<double> products(const std::vector<double>& g, std::int64_t n) {
   return gram;
 }
 
-// [n, channels, size] as it lies, or with the channels last.
-template <class T> struct Placed {
-  std::vector<T> data;
-  knas::Planes<T> planes;
-
-  Placed(const std::vector<T>& from, std::int64_t channels, const std::int64_t size[3], bool last) : data(from) {
-    const std::int64_t plane = size[0] * size[1] * size[2], step = last ? channels : 1;
-    planes = {data.data(), channels * plane, last ? 1 : plane, {size[1] * size[2] * step, size[2] * step, step}};
-    for (std::size_t k = 0; k < from.size() && last; ++k) {
-      const std::int64_t i = std::int64_t(k) / plane / channels, c = std::int64_t(k) / plane % channels, t = std::int64_t(k) % plane;
-      data[(i * plane + t) * channels + c] = from[k];
-    }
-  }
-};
+template <class T>
+knas::Volumes<T> volumes(const std::vector<T>& data, std::int64_t channels, const std::int64_t size[3], bool last) {
+  const std::int64_t plane = size[0] * size[1] * size[2], step = last ? channels : 1;
+  return {data.data(), channels * plane, last ? 1 : plane, {size[1] * size[2] * step, size[2] * step, step}};
+}
 
 template <class T> void run_case(const Case& c, knas::Isa isa, bool last, std::mt19937& generator) {
   const ConvGeometry g = c.geometry();
   const auto x = check::random<T>(g.n * g.in_channels * g.in_plane(), generator);
   const auto d = check::random<T>(g.n * g.out_channels * g.out_plane(), generator);
-  const Placed<T> input(x, g.in_channels, g.in, last), grad(d, g.out_channels, g.out, last);
+  const auto placed_x = last ? check::side_by_side(x, g.n, g.in_channels, g.in_plane()) : x;
+  const auto placed_d = last ? check::side_by_side(d, g.n, g.out_channels, g.out_plane()) : d;
+  const auto input = volumes(placed_x, g.in_channels, g.in, last), grad = volumes(placed_d, g.out_channels, g.out, last);
   const auto want = reference(g, x, d), gram = products(want, g.n);
   const std::string name = std::string(c.name) + (last ? ", channels last" : "") + ", isa " + std::to_string(int(isa));
   std::vector<knas::accumulate_t<T>> got(want.size(), NAN);
-  knas::conv_per_sample_gradients<T>(g, input.planes, grad.planes, got.data(), 2, isa);
+  knas::conv_per_sample_gradients<T>(g, input, grad, got.data(), 2, isa);
   check::close(got, want, check::tolerance<T>, name);
   std::vector<double> matrix(g.n * g.n, NAN), other(g.n * g.n, NAN);
-  knas::conv_gram_matrix<T>(g, input.planes, grad.planes, matrix.data(), 2, 1 << 20, isa);
+  knas::conv_gram_matrix<T>(g, input, grad, matrix.data(), 2, 1 << 20, isa);
   check::close(matrix, gram, check::tolerance<T>, name + ", Gram matrix");
-  knas::conv_gram_matrix<T>(g, input.planes, grad.planes, other.data(), 2, 1, isa);
+  knas::conv_gram_matrix<T>(g, input, grad, other.data(), 2, 1, isa);
   check::close(other, gram, check::tolerance<T>, name + ", Gram matrix in the smallest blocks");
-  knas::conv_gram_matrix<T>(g, input.planes, grad.planes, other.data(), 1, 1 << 20, isa);
+  knas::conv_gram_matrix<T>(g, input, grad, other.data(), 1, 1 << 20, isa);
   check::that(matrix == other, name + ", the same bits on one thread");
 }
 
