@@ -11,7 +11,6 @@ from collections.abc import Callable
 import pure_pytorch
 import pytest
 import torch
-from conftest import CELL, N
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -36,11 +35,6 @@ def convolution(inputs: int, outputs: int, kernel: int, stride: int) -> nn.Modul
     return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
-def cell() -> nn.Module:
-    space = knas.spaces.create("nas-bench-201")
-    return space.build(space.parse(CELL))
-
-
 def resnet() -> nn.Module:
     """ResNet-18 for 32 x 32 images: 11.2 M parameters."""
     torch.manual_seed(0)
@@ -52,29 +46,36 @@ def resnet() -> nn.Module:
     )
 
 
-NETWORKS = {"cell": cell, "resnet": resnet}
 WAYS = ("frozen pass", "training step", "knas", "unfolding")
 
 
-@pytest.fixture(params=NETWORKS)
-def ways(
-    request: pytest.FixtureRequest, batch: tuple[Tensor, Tensor], device: torch.device
-) -> dict[str, Callable[[], object]]:
-    network, (inputs, targets) = NETWORKS[request.param]().to(device), batch
-    fixed = pure_pytorch.calibrated(network, inputs).requires_grad_(False)
-    trained = pure_pytorch.calibrated(network, inputs).train()
+@pytest.fixture(params=["cell", "resnet"])
+def model(request: pytest.FixtureRequest, network: nn.Module, device: torch.device) -> nn.Module:
+    return network if request.param == "cell" else resnet().to(device)
+
+
+@pytest.fixture
+def ways(model: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Callable[[], object]]:
+    inputs, targets = batch
+    fixed = pure_pytorch.calibrated(model, inputs).requires_grad_(False)
+    trained = pure_pytorch.calibrated(model, inputs).train()
     optimizer = torch.optim.SGD(trained.parameters(), 0.1, momentum=0.9, nesterov=True)
     return {
         "frozen pass": lambda: pure_pytorch.frozen_pass(fixed, inputs.clone()),
         "training step": lambda: pure_pytorch.training_step(trained, optimizer, inputs, targets),
-        "knas": lambda: knas.gram(network, inputs).matrix,
+        "knas": lambda: knas.gram(model, inputs).matrix,
         "unfolding": lambda: gram_by_unfolding(fixed, inputs),
     }
 
 
-def test_agreement(ways: dict[str, Callable[[], object]]) -> None:
-    got, want = ways["knas"](), ways["unfolding"]().double().cpu()
-    assert (got - want).abs().max() <= 1e-4 * want.abs().max()
+def test_agreement(model: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
+    """In float64, and float32 with it as far as ReLUs at zero let it."""
+    inputs = batch[0][:16]
+    single = knas.gram(model, inputs).matrix
+    model, inputs = model.double(), inputs.double()
+    want = gram_by_unfolding(pure_pytorch.calibrated(model, inputs).requires_grad_(False), inputs).cpu()
+    assert (knas.gram(model, inputs).matrix - want).norm() <= 1e-9 * want.norm()
+    assert (single - want).norm() <= 1e-3 * want.norm()
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -90,5 +91,5 @@ def test_time(
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    benchmark.group = f"full Gram matrix, n = {N}, {request.node.callspec.params['ways']}, {device.type}"
+    benchmark.group = f"full Gram matrix, n = 64, {request.node.callspec.params['model']}, {device.type}"
     benchmark.pedantic(run, rounds=5, warmup_rounds=1)
