@@ -9,7 +9,9 @@
 namespace knas {
 namespace {
 
-constexpr std::int64_t kBlockBytes = 4 << 20;  // of gradients between their computation and their Gram matrix: second level caches
+// Of gradients between their computation and their Gram matrix: they stay in a last level cache, and are of several tiles of output
+// channels, so that inputs are not read too often (blocks of 2 MiB take up to 1.4 times as long).
+constexpr std::int64_t kBlockBytes = 16 << 20;
 
 struct FullConv {
   const at::Tensor &input, &grad_output;

@@ -52,18 +52,15 @@ void conv_gram_matrix(const ConvGeometry& g, const Volumes<T>& input, const Volu
   const std::int64_t block = std::clamp<std::int64_t>(block_bytes / unit_bytes, 1, plan.units), step = block * plan.columns(0);
   const std::int64_t width = (step + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
   const auto rows = make_lines<A>(g.n * width);
-  SlabGram<A> gram(g.n, step, isa);
-#pragma omp parallel num_threads(threads)
-  {
+  gram_of_slabs<A>(g.n, step, matrix, threads, isa, [&](auto&& take) {
     ConvSample<T> sample(plan, kernels, input, grad);
     for (std::int64_t first = 0; first < plan.units; first += block) {
       const std::int64_t last = std::min(first + block, plan.units);
 #pragma omp for schedule(static)
       for (std::int64_t i = 0; i < g.n; ++i) sample(i, first, last, rows.get() + i * width);
-      gram.add(rows.get(), width, plan.first_column(last) - plan.first_column(first));
+      take(rows.get(), width, plan.first_column(last) - plan.first_column(first));
     }
-    gram.finish(matrix);
-  }
+  });
 }
 
 #define KNAS_INSTANTIATE(T)                                                                                                     \

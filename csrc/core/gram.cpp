@@ -14,12 +14,7 @@ GramSums gram_sums(const double* entry_sums, std::int64_t entries, double trace,
 }
 
 template <class T> void gram_matrix(const T* vectors, std::int64_t n, std::int64_t p, double* matrix, int threads, Isa isa) {
-  SlabGram<T> gram(n, p, isa);
-#pragma omp parallel num_threads(threads)
-  {
-    gram.add(vectors, p, p);
-    gram.finish(matrix);
-  }
+  gram_of_slabs<T>(n, p, matrix, threads, isa, [&](auto&& take) { take(vectors, p, p); });
 }
 
 GramSums sums_of_matrix(const double* matrix, std::int64_t n, double* frobenius) {

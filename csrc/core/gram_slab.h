@@ -1,12 +1,35 @@
 // The Gram matrix of vectors that come slab by slab: [n, some of their entries] at a time.
 #pragma once
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 #include "core/gram_tile.h"
 
 namespace knas {
+
+// Whether sums of squares of floats are neither too small nor too large for floats; smaller samples do not matter beside others.
+inline bool squares_in_range(const double* matrix, std::int64_t n) {
+  double most = 0;
+  for (std::int64_t i = 0; i < n; ++i) most = std::max(most, matrix[i * n + i]);
+  return most > 1e-28 && most < 1e37;
+}
+
+template <class A> A largest(const A* rows, std::int64_t n, std::int64_t step, std::int64_t columns) {
+  A most = 0;
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t q = 0; q < columns; ++q) most = std::max(most, std::abs(rows[i * step + q]));
+  return most;
+}
+
+template <class A>
+void scale_rows(const A* rows, std::int64_t n, std::int64_t step, std::int64_t columns, A scale, std::vector<A>& scaled) {
+  scaled.resize(n * columns);
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t q = 0; q < columns; ++q) scaled[i * columns + q] = rows[i * step + q] * scale;
+}
 
 // Adds up rows[i] . rows[j] in double. A slab's columns are split into groups of blocks of 1,024 (their n rows stay in a second
 // level cache), whose sums are kept apart, and added in order at the end; a block's sums are in A. How columns are split depends
@@ -84,5 +107,36 @@ template <class A> class SlabGram {
   std::vector<double> sums_;  // [groups, n, n]
   std::vector<A> tail_;       // [n, lanes]
 };
+
+// The Gram matrix of the slabs that `visit(take)`, called by all threads of a parallel region, hands to take(rows, step, columns).
+//
+// Where squares leave the range of A, the slabs are visited twice more: for their largest entry, and scaled by a power of two.
+template <class A, class Visit>
+void gram_of_slabs(std::int64_t n, std::int64_t widest, double* matrix, int threads, Isa isa, Visit&& visit) {
+  const auto sum = [&](A scale) {
+    SlabGram<A> gram(n, widest, isa);
+    std::vector<A> scaled;
+#pragma omp parallel num_threads(threads)
+    {
+      visit([&](const A* rows, std::int64_t step, std::int64_t columns) {
+        if (scale == A(1)) return gram.add(rows, step, columns);
+#pragma omp single
+        scale_rows(rows, n, step, columns, scale, scaled);
+        gram.add(scaled.data(), columns, columns);
+      });
+      gram.finish(matrix);
+    }
+    for (std::int64_t k = 0; k < n * n && scale != A(1); ++k) matrix[k] /= double(scale) * double(scale);
+  };
+  sum(A(1));
+  if (std::is_same_v<A, double> || squares_in_range(matrix, n)) return;
+  A peak = 0;
+#pragma omp parallel num_threads(threads)
+  visit([&](const A* rows, std::int64_t step, std::int64_t columns) {
+#pragma omp single
+    peak = std::max(peak, largest(rows, n, step, columns));
+  });
+  if (peak > 0 && std::isfinite(peak)) sum(std::ldexp(A(1), std::min(-std::ilogb(peak), 126)));
+}
 
 }  // namespace knas
