@@ -12,6 +12,8 @@ TORCH_LIBRARY(knas, m) {
   m.def("linear_gram(Tensor input, Tensor grad_output, Tensor entries) -> Tensor");
   m.def("affine_sampled_gradients(Tensor input, Tensor grad_output, Tensor mean, Tensor rstd, Tensor entries) -> Tensor");
   m.def("affine_gram(Tensor input, Tensor grad_output, Tensor mean, Tensor rstd, Tensor entries) -> Tensor");
+  m.def("grouped_gram(Tensor[] inputs, Tensor[] grad_outputs, Tensor[] entries, Tensor[] statistics, int[] kinds, int[] geometry) "
+        "-> Tensor");
   m.def("gram_matrix(Tensor vectors) -> Tensor");
   m.def("gram_statistics(Tensor vectors) -> Tensor");
   m.def("all_finite(Tensor[] tensors) -> bool");
@@ -33,7 +35,7 @@ void no_cuda(const c10::OperatorHandle& op, torch::jit::Stack*) {
 
 TORCH_LIBRARY_IMPL(knas, CUDA, m) {
   for (const char* op : {"conv_sampled_gradients", "conv_gram", "linear_sampled_gradients", "linear_gram", "affine_sampled_gradients",
-                         "affine_gram", "gram_matrix", "gram_statistics"})
+                         "affine_gram", "grouped_gram", "gram_matrix", "gram_statistics"})
     m.impl(op, torch::CppFunction::makeFromBoxedFunction<&knas::no_cuda>());
 }
 #endif

@@ -238,6 +238,14 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
     layers = {"conv": conv, "linear": linear, "affine": affine}
     return {
         **{f"{layer}_{kind}": a for layer, a in layers.items() for kind in ("sampled_gradients", "gram")},
+        "grouped_gram": (
+            [conv[0], linear[0], affine[0]],
+            [conv[1], linear[1], affine[1]],
+            [entries] * 3,
+            list(affine[2:4]),
+            [0, 1, 2],
+            [1, 1, 0, 1, 1],
+        ),
         "gram_matrix": (torch.randn(3, 4),),
         "gram_statistics": (torch.randn(3, 4),),
         "channel_moments": (plane,),

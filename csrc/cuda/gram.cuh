@@ -43,8 +43,6 @@ inline GramPlan gram_plan(std::int64_t n, std::int64_t p) {
   return {tile, tiles, (p + length - 1) / length, length};
 }
 
-template <class A> struct alignas(4 * sizeof(A)) Four { A value[4]; };
-
 template <class T, int kTile> struct GramShared {
   static constexpr int kPitch = kTile + 4;
   alignas(32) accumulate_t<T> rows[2][kGramColumns][kPitch];

@@ -67,7 +67,7 @@ template <class T> struct LinearRun {
       }
     }
     shared.sums.part[buffer][threadIdx.x / kWarp][threadIdx.x % kWarp] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-    const Acc total = shared.sums.sum(buffer);
+    const Acc total = shared.sums.sum(buffer, threadIdx.x);
     buffer ^= 1;
     return total;
   }

@@ -8,9 +8,8 @@
 
 namespace knas::cuda {
 
-__global__ void __launch_bounds__(kMaxThreads)
-statistics_kernel(const double* __restrict__ moments /* [chunks, s, 3] */, const std::int64_t chunks, const std::int64_t s,
-                  const std::int64_t n, double* __restrict__ statistics /* [4] */) {
+__device__ inline void block_statistics(const double* __restrict__ moments, std::int64_t chunks, std::int64_t s, std::int64_t n,
+                                        double* __restrict__ statistics) {
   using Sums = WarpSums<double, 3>;
   KNAS_SHARED(Sums, shared);
   double total[3] = {0, 0, 0};  // sum_e S_e^2, trace, split
@@ -25,6 +24,23 @@ statistics_kernel(const double* __restrict__ moments /* [chunks, s, 3] */, const
   double sums[3];
   shared.block_sum(total, sums);
   if (threadIdx.x == 0) write_statistics(sums[0], sums[1], sums[2], n, statistics);
+}
+
+__global__ void __launch_bounds__(kMaxThreads)
+statistics_kernel(const double* __restrict__ moments /* [chunks, s, 3] */, const std::int64_t chunks, const std::int64_t s,
+                  const std::int64_t n, double* __restrict__ statistics /* [4] */) {
+  block_statistics(moments, chunks, s, n, statistics);
+}
+
+// Of one layer in a grouped launch: where its moments begin, and its row of the result.
+struct StatisticsTask { std::int64_t first_moment, chunks, s, n, row; };
+
+// One block per layer.
+__global__ void __launch_bounds__(kMaxThreads)
+grouped_statistics_kernel(const StatisticsTask* __restrict__ tasks, const double* __restrict__ moments,
+                          double* __restrict__ statistics /* [layers, 4] */) {
+  const StatisticsTask task = tasks[blockIdx.x];
+  block_statistics(moments + task.first_moment, task.chunks, task.s, task.n, statistics + 4 * task.row);
 }
 
 }  // namespace knas::cuda

@@ -200,6 +200,42 @@ def test_non_contiguous_and_channels_last() -> None:
     assert torch.equal(native.conv_sampled_gradients(*strided, spread, *case.geometry), want)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", ["3x3", "3x3 stride 2", "1x1", "depthwise", "1d", "3d"])
+def test_channels_last(name: str, dtype: torch.dtype) -> None:
+    """Read as they lie, by kernels of their own."""
+    case = CONVOLUTIONS[name]
+    input, grad = (t.movedim(1, -1).contiguous().movedim(-1, 1) for t in case.tensors(dtype))
+    assert not input.is_contiguous()
+    check_layer("conv", (input, grad, draw_entries(case.parameters), *case.geometry), dtype)
+    planes = input.flatten(2)
+    mean, rstd = torch.randn(1, planes.shape[1]), torch.rand(1, planes.shape[1]) + 0.5
+    check_layer("affine", (planes, planes, mean, rstd, draw_entries(2 * planes.shape[1])), dtype)
+
+
+def grouped_layers(dtype: torch.dtype) -> list[native.SampledLayer]:
+    """Every convolution of `CONVOLUTIONS` with a normalization of its input, and two linear layers."""
+    layers = []
+    for case in CONVOLUTIONS.values():
+        input, grad = case.tensors(dtype)
+        layers.append(native.SampledLayer("conv", (input, grad, draw_entries(case.parameters), *case.geometry)))
+        planes, channels = input.flatten(2), input.shape[1]
+        statistics = torch.zeros(1, channels), torch.ones(1, channels)
+        layers.append(native.SampledLayer("affine", (planes, planes, *statistics, draw_entries(2 * channels))))
+    for positions in (1, 70):
+        tokens = torch.randn(5, positions, 12).to(dtype)
+        layers.append(native.SampledLayer("linear", (tokens, tokens, draw_entries(156))))
+    return [native.SampledLayer(layer.kind, tuple(there(a) for a in layer.arguments)) for layer in layers]
+
+
+def test_grouped_has_the_bits_of_each_layers_own_launch() -> None:
+    layers = [layer for dtype in TOLERANCE for layer in grouped_layers(dtype)]
+    want = torch.stack([getattr(native, f"{layer.kind}_gram")(*layer.arguments) for layer in layers])
+    got = native.grouped_gram(layers)
+    assert torch.equal(got, want)
+    assert torch.equal(native.grouped_gram(layers * 3), want.repeat(3, 1))
+
+
 def test_more_than_2_to_the_31_elements() -> None:
     """Samples beyond the first 2^31 elements, whose offsets need 64 bits."""
     if torch.cuda.mem_get_info()[0] < 8 * 2**30:
@@ -255,6 +291,13 @@ def test_the_tensors_device_not_the_current_one() -> None:
     assert_near(got, reference.gram_statistics(vectors.double()), torch.float32)
 
 
+def there(argument: object) -> object:
+    """Tensors, and those in lists, on the GPU."""
+    if isinstance(argument, list):
+        return [there(item) for item in argument]
+    return argument.cuda() if isinstance(argument, Tensor) else argument
+
+
 def opcheck_arguments() -> dict[str, tuple[object, ...]]:
     plane, entries = torch.randn(3, 2, 5), torch.tensor([0, 1, 3])
     conv = plane, torch.randn(3, 2, 5), entries, [1], [1], [0], [1], 1
@@ -263,6 +306,14 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
     layers = {"conv": conv, "linear": linear, "affine": affine}
     return {
         **{f"{layer}_{kind}": a for layer, a in layers.items() for kind in ("sampled_gradients", "gram")},
+        "grouped_gram": (
+            [conv[0], linear[0], affine[0]],
+            [conv[1], linear[1], affine[1]],
+            [entries] * 3,
+            list(affine[2:4]),
+            [0, 1, 2],
+            [1, 1, 0, 1, 1],
+        ),
         "gram_matrix": (torch.randn(3, 4),),
         "gram_statistics": (torch.randn(3, 4),),
     }
@@ -270,7 +321,7 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.parametrize("name", opcheck_arguments())
 def test_opcheck(name: str) -> None:
-    arguments = tuple(a.cuda() if isinstance(a, Tensor) else a for a in opcheck_arguments()[name])
+    arguments = tuple(there(a) for a in opcheck_arguments()[name])
     tests = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
     torch.library.opcheck(getattr(torch.ops.knas, name).default, arguments, test_utils=tests)
 
