@@ -16,7 +16,7 @@ namespace knas {
 // Whether both tensors [n, channels, ...] lie in memory with their channels last, and not as they would with the channels first.
 inline bool channels_last(const at::Tensor& input, const at::Tensor& grad_output) {
   const auto last = [](const at::Tensor& t) { return t.dim() > 2 && t.movedim(1, -1).is_contiguous(); };
-  return last(input) && last(grad_output) && !(input.is_contiguous() && grad_output.is_contiguous());
+  return !(input.is_contiguous() && grad_output.is_contiguous()) && last(input) && last(grad_output);
 }
 
 // The tensors live as long as this, and so until the kernels are queued: the allocator gives their memory to later work of the

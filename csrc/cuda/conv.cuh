@@ -9,11 +9,13 @@
 // Count, n = 64, x and d [64, 16, 32, 32], 50 entries of 3x3 taps (3 output x 2 input channels), float32:
 //   bytes  64 x 5 planes x 4 KiB = 1.3 MB, 0.39 us at 3.35 TB/s;   operations 64 x 50 x 1024 x 2 = 6.6 MFLOP, 0.1 us at 67 TFLOP/s
 //   L1     64 x 1024 x (50 + 5 + 2 x 8 in 2 runs across a border) x 4 B = 19 MB over 132 SMs at 128 B per cycle: 0.6 us
+//   issue  176 instructions per warp, 32 positions and run (disassembly for sm_90): 64 x 32 x 7 x 176 / 132 SMs / 4 per cycle: 2.7 us
 //   blocks 7 runs x 64 samples = 448 of 256 threads (moments: 7 x 32 pairs = 224), 4 positions x 8 taps per thread: a few dependent
-//   loads deep, 1 to 2 us. So one layer is bound by latency and launch, not by bytes: more work per launch is the next step.
+//   loads deep, 1 to 2 us. So one layer is bound by issue, latency and launch, not by bytes: conv_rows.cuh and grouped.cuh go on from here.
 // Dropped: planes staged in shared memory (a barrier and a copy, to save L1 reads that are not the limit; pays from ~4 runs
 //   per plane on); one warp per sample (32 positions deep per thread: ~5 x the latency); one thread per entry (uncoalesced).
-// Next (grouped launches): a register window along x (4 positions share 6 loads per row of 3 taps instead of 12) and 16-byte loads.
+// Layers whose taps along x reach one position at most, at stride 1, go to conv_rows.cuh, which reads a row once for all its taps; those with
+// the channels last in memory to conv_last.cuh. This kernel takes all others, and is what both are compared with.
 #pragma once
 #include <cstdint>
 

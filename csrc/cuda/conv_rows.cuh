@@ -6,18 +6,19 @@
 // so that the neighbours to the left and right are in the next lanes or outside of the input. A pass takes up to 4 rows with one output
 // channel: 1 load of 16 bytes of d and 4 of x, all in flight together, 2 shuffles per row for the neighbours, and 3 sums per row whether
 // or not each tap was sampled; an entry picks its sum at the end. A row's kernel of one tap needs neither shuffles nor the outer sums.
-// The scalar kernel differs from this one by rounding only: its sums run in another order.
+// The scalar kernel differs from this one by rounding only: its sums run in another order. Types of 16 bits are read 8 bytes at a time (a warp's
+// load is still two whole lines), so that a plane of 8 x 8 keeps 16 lanes at work; double takes two loads.
 //
-// Count per 128 positions (a warp's step) and run of 8 taps in 4 rows; L1 gives 128 bytes per cycle and SM, a 16-byte load by a warp takes 4
-// of its cycles, a shuffle 1; instructions issue at 4 per cycle and SM:
-//   conv.cuh   (8 + 1) loads x 4 steps = 36 cycles of L1;  about 8 instructions per entry and position: 256, 64 cycles of issue
-//   here       5 loads x 4 + 8 shuffles = 28 cycles of L1; 48 FMA + 4 x (9 + 4) + 10 = 110, 28 cycles of issue
-// so the bound by issue falls to less than half, and meets that of L1. Bytes from memory are the same. Without the shuffles, neighbours as
-// loads of 4 bytes at a stride of 16 would take 4 cycles each, 52 in all: the window pays through them.
-// n = 64, [16, 32, 32], 50 entries: 64 x 8 x 7 steps x 28 cycles / 132 SMs = 760 cycles, 0.4 us at 1.755 GHz; by itself a launch is bound by
-// latency as before, so this counts where launches are grouped (grouped.cuh).
-// Dropped: planes staged in shared memory (a barrier and a copy per plane; the run's 4 rows of a plane are read once here, so the stage
-// would save only what several runs share through L1 anyway); one window per entry (no slots: 8 loads, 44 cycles of L1).
+// Count per 128 positions (a warp's step) and run of 8 taps in 4 rows. L1 gives 128 bytes per cycle and SM: a 16-byte load by a warp takes 4
+// of its cycles, a shuffle 1. An SM issues 4 instructions per cycle; those of the loops are counted in the disassembly for sm_90 (CUDA 13.0):
+//   conv.cuh   (8 + 1) loads x 4 steps = 36 cycles of L1;  176 instructions x 4 steps = 704, 176 cycles of issue
+//   here       5 loads x 4 + 8 shuffles = 28 cycles of L1; 160 instructions, 40 cycles of issue
+// so both are bound by issue, and this one by a quarter of it. Bytes from memory are the same. Without the shuffles, neighbours as loads of
+// 4 bytes at a stride of 16 would take 4 cycles of L1 each, 52 in all.
+// n = 64, [16, 32, 32], 50 entries: 64 samples x 8 steps x 7 runs x 40 cycles / 132 SMs = 1,090 cycles, 0.6 us at 1.755 GHz (conv.cuh: 2.7 us).
+// By itself a launch is bound by latency all the same, so this counts where launches are grouped (grouped.cuh).
+// Dropped: planes staged in shared memory (a barrier and a copy per plane, to save what runs share through L1 anyway: L1 is not the limit);
+// one window per entry (8 loads, 44 cycles of L1, and selections in place of the sums that nobody asked for).
 #pragma once
 #include <cstdint>
 
@@ -118,15 +119,19 @@ template <class T> struct ConvRowsRun {
       KNAS_UNROLL
       for (int s = 0; s < kSlots; ++s) {
         const Acc(&w)[4] = v[s].value;
-        sum[s][1] += (g.value[0] * w[0] + g.value[1] * w[1]) + (g.value[2] * w[2] + g.value[3] * w[3]);
+        add_products(g, v[s], sum[s][1]);
         if constexpr (kWide) {
           const Acc before = __shfl_up_sync(0xffffffffu, w[3], 1), after = __shfl_down_sync(0xffffffffu, w[0], 1);
-          const Acc left = first_column ? Acc(0) : before, right = last_column ? Acc(0) : after;
-          sum[s][0] += (g.value[0] * left + g.value[1] * w[0]) + (g.value[2] * w[1] + g.value[3] * w[2]);
-          sum[s][2] += (g.value[0] * w[1] + g.value[1] * w[2]) + (g.value[2] * w[3] + g.value[3] * right);
+          add_products(g, {{first_column ? Acc(0) : before, w[0], w[1], w[2]}}, sum[s][0]);
+          add_products(g, {{w[1], w[2], w[3], last_column ? Acc(0) : after}}, sum[s][2]);
         }
       }
     }
+  }
+
+  static __device__ void add_products(const Four<Acc>& g, const Four<Acc>& x, Acc& sum) {
+    KNAS_UNROLL
+    for (int j = 0; j < 4; ++j) sum += g.value[j] * x.value[j];
   }
 
   // Adds a pass's sums over the warp and leaves them in shared.sums.

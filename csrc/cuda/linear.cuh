@@ -10,6 +10,7 @@
 //   bytes  64 x 128 x (7 + 8 sectors of 32 B) = 3.9 MB, 1.2 us at 3.35 TB/s; 0.8 MFLOP
 //   blocks 2 runs x 64 samples = 128 of 256 threads, 16 positions per thread in 4 steps. Bound by latency, like conv.cuh.
 //   t = 1: one product per entry and sample, 32 threads per block.
+// No loads of 16 bytes: a lane's next element is a whole row further on, and its neighbour in the row belongs to another entry, if to any.
 // Dropped: lanes as positions (each lane reads another sector for 4 of its 32 bytes: 8 x the traffic).
 #pragma once
 #include <cstdint>
