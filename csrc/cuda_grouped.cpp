@@ -18,24 +18,24 @@ constexpr const char* kOp = "grouped_gram";
 // A plan, and the contiguous copies of what it points to.
 struct Plan {
   cuda::GroupedPlan launches;
-  std::deque<Layer> layers;
+  std::deque<CudaLayer> layers;
   std::deque<Tensor> statistics;
 
   void add(const GroupedLayer& a, std::int64_t row) {
     switch (a.kind) {
       case LayerKind::conv: {
         const auto g = check_conv({a.input, a.grad_output, a.entries, a.kernel_size, a.stride, a.padding, a.dilation, a.groups}, kOp);
-        return add(Layer(a.input, a.grad_output, a.entries, kOp, reads_channels_last(g, a.input, a.grad_output)),
+        return add(CudaLayer(a.input, a.grad_output, a.entries, kOp, cuda::reads_interleaved(g)),
                    [&](auto arguments) { launches.add(g, arguments, row); });
       }
       case LayerKind::linear: {
         const auto g = check_linear(a.input, a.grad_output, a.entries, kOp);
-        return add(Layer(a.input, a.grad_output, a.entries, kOp), [&](auto arguments) { launches.add(g, arguments, row); });
+        return add(CudaLayer(a.input, a.grad_output, a.entries, kOp, false), [&](auto arguments) { launches.add(g, arguments, row); });
       }
       case LayerKind::affine: {
         const auto g = check_affine(a.input, a.grad_output, *a.mean, *a.rstd, a.entries, kOp);
         const Tensor &m = statistics.emplace_back(in_sum_type(*a.mean, a.input)), &r = statistics.emplace_back(in_sum_type(*a.rstd, a.input));
-        return add(Layer(a.input, a.grad_output, a.entries, kOp, channels_last(a.input, a.grad_output)), [&](auto arguments) {
+        return add(CudaLayer(a.input, a.grad_output, a.entries, kOp, true), [&](auto arguments) {
           using A = accumulate_t<std::remove_cv_t<std::remove_pointer_t<decltype(arguments.input)>>>;
           launches.add(g, arguments, const_data<A>(m), const_data<A>(r), row);
         });
@@ -43,8 +43,8 @@ struct Plan {
     }
   }
 
-  template <class Add> void add(Layer&& made, Add&& to_plan) {
-    const Layer& layer = layers.emplace_back(std::move(made));
+  template <class Add> void add(CudaLayer&& made, Add&& to_plan) {
+    const CudaLayer& layer = layers.emplace_back(std::move(made));
     if (!layer.empty()) dispatch_elements(layer.input, kOp, [&](auto t) { to_plan(layer.arguments<decltype(t)>()); });
   }
 };

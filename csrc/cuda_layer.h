@@ -13,30 +13,26 @@
 
 namespace knas {
 
-// Whether both tensors [n, channels, ...] lie in memory with their channels last, and not as they would with the channels first.
-inline bool channels_last(const at::Tensor& input, const at::Tensor& grad_output) {
-  const auto last = [](const at::Tensor& t) { return t.dim() > 2 && t.movedim(1, -1).is_contiguous(); };
-  return !(input.is_contiguous() && grad_output.is_contiguous()) && last(input) && last(grad_output);
-}
-
 // The tensors live as long as this, and so until the kernels are queued: the allocator gives their memory to later work of the
 // same stream only.
-struct Layer {
+struct CudaLayer {
   at::Tensor input, grad_output, entries;
   const char* op;
-  bool last;  // channels last in memory, which the kernels read as it is
+  bool interleaved;  // both tensors, with the channels side by side: for kernels that read that order
 
-  Layer(const at::Tensor& input, const at::Tensor& grad_output, const at::Tensor& entries, const char* op, bool last = false)
-      : input(last ? input : input.contiguous()), grad_output(last ? grad_output : grad_output.contiguous()),
-        entries(entries.contiguous()), op(op), last(last) {
+  // reads_interleaved: whether this layer's kernels do; then both keep the order of the input.
+  CudaLayer(const at::Tensor& x, const at::Tensor& d, const at::Tensor& entries, const char* op, bool reads_interleaved)
+      : entries(entries.contiguous()), op(op), interleaved(reads_interleaved && is_interleaved(x)) {
     TORCH_CHECK(entries.numel() <= std::numeric_limits<int>::max(), op, ": at most 2^31 - 1 entries, got ", entries.numel());
+    input = interleaved ? x : x.contiguous();
+    grad_output = !interleaved ? d.contiguous() : is_interleaved(d) ? d : d.movedim(1, -1).contiguous().movedim(-1, 1);
   }
 
   bool empty() const { return input.numel() == 0 || grad_output.numel() == 0 || entries.numel() == 0; }
   at::TensorOptions sums() const { return input.options().dtype(accumulate_type(input)); }
   at::TensorOptions doubles() const { return input.options().dtype(at::kDouble); }
   template <class T> cuda::Sampled<T> arguments() const {
-    return {const_data<T>(input), const_data<T>(grad_output), const_data<std::int64_t>(entries), entries.numel(), last};
+    return {const_data<T>(input), const_data<T>(grad_output), const_data<std::int64_t>(entries), entries.numel(), interleaved};
   }
 
   // launch(T{}, g, stream) fills g [n, s].
@@ -62,10 +58,6 @@ struct Layer {
     return out;
   }
 };
-
-inline bool reads_channels_last(const ConvGeometry& g, const at::Tensor& input, const at::Tensor& grad_output) {
-  return channels_last(input, grad_output) && cuda::channels_last_works(g);
-}
 
 // A normalization's mean or rstd as the kernels take it.
 inline at::Tensor in_sum_type(const at::Tensor& statistic, const at::Tensor& input) { return statistic.to(accumulate_type(input)).contiguous(); }

@@ -13,7 +13,7 @@ Tensor conv_sampled_gradients(const Tensor& input, const Tensor& grad_output, co
                               at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
   const auto g = check_conv({input, grad_output, entries, kernel_size, stride, padding, dilation, groups}, "conv_sampled_gradients");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "conv_sampled_gradients", reads_channels_last(g, input, grad_output));
+  const CudaLayer layer(input, grad_output, entries, "conv_sampled_gradients", cuda::reads_interleaved(g));
   return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
     cuda::conv_sampled_gradients(g, layer.arguments<decltype(t)>(), out, stream);
   });
@@ -23,7 +23,7 @@ Tensor conv_gram(const Tensor& input, const Tensor& grad_output, const Tensor& e
                  at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
   const auto g = check_conv({input, grad_output, entries, kernel_size, stride, padding, dilation, groups}, "conv_gram");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "conv_gram", reads_channels_last(g, input, grad_output));
+  const CudaLayer layer(input, grad_output, entries, "conv_gram", cuda::reads_interleaved(g));
   return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
     cuda::conv_gram(g, layer.arguments<decltype(t)>(), scratch, out, stream);
   });
@@ -32,7 +32,7 @@ Tensor conv_gram(const Tensor& input, const Tensor& grad_output, const Tensor& e
 Tensor linear_sampled_gradients(const Tensor& input, const Tensor& grad_output, const Tensor& entries) {
   const auto g = check_linear(input, grad_output, entries, "linear_sampled_gradients");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "linear_sampled_gradients");
+  const CudaLayer layer(input, grad_output, entries, "linear_sampled_gradients", false);
   return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
     cuda::linear_sampled_gradients(g, layer.arguments<decltype(t)>(), out, stream);
   });
@@ -41,7 +41,7 @@ Tensor linear_sampled_gradients(const Tensor& input, const Tensor& grad_output, 
 Tensor linear_gram(const Tensor& input, const Tensor& grad_output, const Tensor& entries) {
   const auto g = check_linear(input, grad_output, entries, "linear_gram");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "linear_gram");
+  const CudaLayer layer(input, grad_output, entries, "linear_gram", false);
   return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
     cuda::linear_gram(g, layer.arguments<decltype(t)>(), scratch, out, stream);
   });
@@ -51,7 +51,7 @@ Tensor affine_sampled_gradients(const Tensor& input, const Tensor& grad_output, 
                                 const Tensor& entries) {
   const auto g = check_affine(input, grad_output, mean, rstd, entries, "affine_sampled_gradients");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "affine_sampled_gradients", channels_last(input, grad_output));
+  const CudaLayer layer(input, grad_output, entries, "affine_sampled_gradients", true);
   const auto m = in_sum_type(mean, input), r = in_sum_type(rstd, input);
   return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
     using T = decltype(t);
@@ -63,7 +63,7 @@ Tensor affine_sampled_gradients(const Tensor& input, const Tensor& grad_output, 
 Tensor affine_gram(const Tensor& input, const Tensor& grad_output, const Tensor& mean, const Tensor& rstd, const Tensor& entries) {
   const auto g = check_affine(input, grad_output, mean, rstd, entries, "affine_gram");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "affine_gram", channels_last(input, grad_output));
+  const CudaLayer layer(input, grad_output, entries, "affine_gram", true);
   const auto m = in_sum_type(mean, input), r = in_sum_type(rstd, input);
   return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
     using T = decltype(t);

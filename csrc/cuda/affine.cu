@@ -16,7 +16,7 @@ AffineTask<T> affine_task(const AffineGeometry& g, const Sampled<T>& a, const ac
 
 // Calls f(Run*, threads) with the variant for this layer.
 template <class T, class F> void with_run(const AffineGeometry& g, const Sampled<T>& a, F&& f) {
-  if (a.channels_last) f(static_cast<AffineLastRun<T>*>(nullptr), block_threads(g.positions, kWarp));
+  if (a.interleaved) f(static_cast<AffineLastRun<T>*>(nullptr), block_threads(g.positions, kWarp));
   else f(static_cast<AffineRun<T>*>(nullptr), unsigned(kMaxThreads));
 }
 

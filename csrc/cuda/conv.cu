@@ -12,7 +12,7 @@ namespace {
 
 // Calls f(Run*, threads) with the cheapest variant that holds this layer.
 template <class T, class F> void with_run(const ConvGeometry& g, const Sampled<T>& a, F&& f) {
-  if (a.channels_last) f(static_cast<ConvLastRun<T>*>(nullptr), block_threads(g.out_plane(), kWarp));
+  if (a.interleaved) f(static_cast<ConvLastRun<T>*>(nullptr), block_threads(g.out_plane(), kWarp));
   else if (conv_has_rows(g, a)) f(static_cast<ConvRowsRun<T>*>(nullptr), conv_rows_threads(g));
   else if (!conv_fits_32_bits(g)) f(static_cast<ConvRun<T, 3, std::uint64_t>*>(nullptr), block_threads(g.out_plane(), 1));
   else if (conv_has_2_axes(g)) f(static_cast<ConvRun<T, 2, std::uint32_t>*>(nullptr), block_threads(g.out_plane(), 1));
@@ -21,7 +21,7 @@ template <class T, class F> void with_run(const ConvGeometry& g, const Sampled<T
 
 }  // namespace
 
-bool channels_last_works(const ConvGeometry& g) { return conv_fits_32_bits(g); }
+bool reads_interleaved(const ConvGeometry& g) { return conv_fits_32_bits(g); }
 
 template <class T>
 void conv_sampled_gradients(const ConvGeometry& g, const Sampled<T>& a, accumulate_t<T>* out, cudaStream_t stream) {

@@ -1,5 +1,4 @@
 #include "cuda/launch_sampled.cuh"
-#include "cuda/statistics.cuh"
 
 namespace knas::cuda {
 namespace {
@@ -43,7 +42,7 @@ void GroupedPlan::launch(const std::byte* descriptors, double* scratch, double* 
   }
   const auto* layers = reinterpret_cast<const StatisticsTask*>(take(0));
   const auto count = unsigned(statistics_.size() * sizeof(std::int64_t) / sizeof(StatisticsTask));
-  cuda::launch(grouped_statistics_kernel, count, kMaxThreads, stream, layers, scratch, statistics);
+  launch_grouped_statistics(layers, count, scratch, statistics, stream);
 }
 
 }  // namespace knas::cuda

@@ -30,6 +30,9 @@ template <class Run> struct GroupedTask {
   std::int64_t first_moment;  // doubles before this layer's moments [chunks, s, 3]
 };
 
+// Of one layer in grouped_statistics_kernel: where its moments begin, and its row of the result.
+struct StatisticsTask { std::int64_t first_moment, chunks, s, n, row; };
+
 template <class Run>
 __global__ void __launch_bounds__(kMaxThreads, Run::kBlocksPerSm)
 grouped_moments_kernel(const GroupedTask<Run>* __restrict__ tasks, const unsigned* __restrict__ first_block, const unsigned layers,

@@ -19,11 +19,11 @@ template <class T> struct Sampled {
   const T* grad_output;
   const std::int64_t* entries;
   std::int64_t s;
-  bool channels_last = false;  // both tensors; for a convolution and a normalization, see channels_last_works
+  bool interleaved = false;  // both tensors have their channels side by side ("channels last"): [n, positions, channels]
 };
 
-// Whether a convolution's kernels read tensors with the channels last in memory (a normalization's always do).
-bool channels_last_works(const ConvGeometry&);
+// Whether a convolution's kernels read interleaved tensors (a normalization's always do, a linear layer's never).
+bool reads_interleaved(const ConvGeometry&);
 
 // Doubles of scratch that the three *_gram functions need.
 std::int64_t gram_scratch(std::int64_t n, std::int64_t s);

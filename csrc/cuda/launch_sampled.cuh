@@ -8,6 +8,7 @@
 namespace knas::cuda {
 
 void launch_statistics(const double* moments, std::int64_t chunks, std::int64_t s, std::int64_t n, double* statistics, cudaStream_t);
+void launch_grouped_statistics(const StatisticsTask* layers, unsigned count, const double* moments, double* statistics, cudaStream_t);
 
 template <class Run>
 void launch_sampled(const typename Run::Task& task, unsigned threads, typename Run::Acc* g, cudaStream_t stream) {

@@ -1,10 +1,11 @@
+// Only for statistics.cu: kernels that are no templates may be in one object file.
 // The last step of the fused operators: from the moments of moments_kernel (sampled.cuh) to the four numbers, in one block.
 // Each thread adds the chunks of an entry in their order and strides over the entries. Reads 24 bytes per chunk and entry: 0.1 to 0.4 MB,
 // a few microseconds on one SM; for s beyond 100,000 entries (where the full Gram matrix is the better way anyway) it would need a tree.
 #pragma once
 #include <cstdint>
 
-#include "cuda/block.cuh"
+#include "cuda/grouped.cuh"
 
 namespace knas::cuda {
 
@@ -31,9 +32,6 @@ statistics_kernel(const double* __restrict__ moments /* [chunks, s, 3] */, const
                   const std::int64_t n, double* __restrict__ statistics /* [4] */) {
   block_statistics(moments, chunks, s, n, statistics);
 }
-
-// Of one layer in a grouped launch: where its moments begin, and its row of the result.
-struct StatisticsTask { std::int64_t first_moment, chunks, s, n, row; };
 
 // One block per layer.
 __global__ void __launch_bounds__(kMaxThreads)

@@ -190,12 +190,12 @@ def test_missing_entries_are_not_numbers() -> None:
     assert got.isnan().any(0).tolist() == [False, True, True, True]
 
 
-def test_non_contiguous_and_channels_last() -> None:
+def test_non_contiguous() -> None:
     case = CONVOLUTIONS["3x3"]
     input, grad = (t.cuda() for t in case.tensors(torch.float32))
     entries = draw_entries(case.parameters).cuda()
     want = native.conv_sampled_gradients(input, grad, entries, *case.geometry)
-    strided = input.to(memory_format=torch.channels_last), grad.transpose(2, 3).contiguous().transpose(2, 3)
+    strided = (t.transpose(2, 3).contiguous().transpose(2, 3) for t in (input, grad))
     spread = torch.stack([entries, entries], 1)[:, 0]
     assert torch.equal(native.conv_sampled_gradients(*strided, spread, *case.geometry), want)
 
@@ -203,11 +203,13 @@ def test_non_contiguous_and_channels_last() -> None:
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("name", ["3x3", "3x3 stride 2", "1x1", "depthwise", "1d", "3d"])
 def test_channels_last(name: str, dtype: torch.dtype) -> None:
-    """Read as they lie, by kernels of their own."""
+    """Read as they lie, by kernels of their own; a gradient in the other order is brought into the input's."""
     case = CONVOLUTIONS[name]
-    input, grad = (t.movedim(1, -1).contiguous().movedim(-1, 1) for t in case.tensors(dtype))
+    plain = case.tensors(dtype)
+    input, grad = (t.movedim(1, -1).contiguous().movedim(-1, 1) for t in plain)
     assert not input.is_contiguous()
-    check_layer("conv", (input, grad, draw_entries(case.parameters), *case.geometry), dtype)
+    for gradient in (grad, plain[1]):
+        check_layer("conv", (input, gradient, draw_entries(case.parameters), *case.geometry), dtype)
     planes = input.flatten(2)
     mean, rstd = torch.randn(1, planes.shape[1]), torch.rand(1, planes.shape[1]) + 0.5
     check_layer("affine", (planes, planes, mean, rstd, draw_entries(2 * planes.shape[1])), dtype)

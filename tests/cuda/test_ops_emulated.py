@@ -102,7 +102,8 @@ def test_channels_last(emulated: object, axes: int, dtype: torch.dtype) -> None:
     input, grad = torch.randn(5, 4, *[9] * axes).to(dtype), torch.randn(5, 6, *[5] * axes).to(dtype)
     entries = torch.arange(6 * (2 * 3**axes + 1))[::3].contiguous()[:40]
     geometry = [3] * axes, [2] * axes, [1] * axes, [1] * axes, 2
-    check_layer(emulated, "conv", (channels_last(input), channels_last(grad), entries, *geometry), dtype)
+    for gradient in (channels_last(grad), grad):
+        check_layer(emulated, "conv", (channels_last(input), gradient, entries, *geometry), dtype)
     planes = channels_last(input).flatten(2)
     statistics = torch.randn(1, 4), torch.rand(1, 4) + 0.5
     check_layer(emulated, "affine", (planes, planes, *statistics, torch.arange(8)), dtype)
