@@ -6,7 +6,8 @@
 // Count, n = 64, [16, 32, 32], all 32 entries (16 weights, 16 biases), float32: both tensors once, 8.4 MB, 2.5 us at 3.35 TB/s, as where
 // channels come first; a copy of both would take 16.8 MB, 5 us, and 2 launches before that. With 64 channels the 50 entries sampled of 128
 // are in every sector of 8 channels with near certainty: both tensors whole here, 50 of 64 x 2 planes there.
-// L1: one position, 32 entries: 2 loads of 64 bytes, 2 cycles.
+// L1: one position, 32 entries: 2 loads of 64 bytes, 2 cycles. Issue: 29 instructions (disassembly for sm_90), 7 cycles: 64 x 1024 x 7 / 132 SMs
+// are 2 us at 1.755 GHz, below the bytes.
 #pragma once
 #include <cstdint>
 
@@ -31,17 +32,20 @@ template <class T> struct AffineLastRun {
       : task(task), shared(shared), entry(affine_entry(task, first + threadIdx.x % kWarp)) {}
 
   __device__ Acc value(std::int64_t i) {
-    const std::int64_t sample = i * task.channels * task.positions + entry.channel;
-    const T *x = task.input + sample, *d = task.grad_output + sample;
+    const std::int64_t warps = blockDim.x / kWarp, first = threadIdx.x / kWarp, step = warps * task.channels;
+    std::int64_t at = (i * task.positions + first) * task.channels + entry.channel;
     const Acc mean = entry.weight ? load(task.mean + entry.statistic(task, i)) : Acc(0);
-    const unsigned warps = blockDim.x / kWarp;
     Acc sum[kSums] = {};
-    for (std::int64_t t = threadIdx.x / kWarp; t < task.positions; t += kSums * warps) {
+    for (std::int64_t t = first; t < task.positions; t += kSums * warps, at += kSums * step) {
+      Acc deltas[kSums], values[kSums];
       KNAS_UNROLL
-      for (int j = 0; j < kSums; ++j) {
-        const std::int64_t at = t + j * warps;
-        if (at < task.positions) sum[j] += load(d + at * task.channels) * (entry.weight ? load(x + at * task.channels) - mean : Acc(1));
+      for (int j = 0; j < kSums; ++j) {  // loads alone, as in linear.cuh
+        const bool exists = t + j * warps < task.positions;
+        deltas[j] = exists ? load(task.grad_output + at + j * step) : Acc(0);
+        values[j] = exists && entry.weight ? load(task.input + at + j * step) - mean : Acc(1);
       }
+      KNAS_UNROLL
+      for (int j = 0; j < kSums; ++j) sum[j] += deltas[j] * values[j];
     }
     shared.sums.part[buffer][threadIdx.x / kWarp][threadIdx.x % kWarp] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
     const Acc total = shared.sums.sum(buffer, threadIdx.x);

@@ -12,7 +12,7 @@ namespace {
 
 // Calls f(Run*, threads) with the cheapest variant that holds this layer.
 template <class T, class F> void with_run(const ConvGeometry& g, const Sampled<T>& a, F&& f) {
-  if (a.interleaved) f(static_cast<ConvLastRun<T>*>(nullptr), block_threads(g.out_plane(), kWarp));
+  if (a.interleaved) f(static_cast<ConvLastRun<T>*>(nullptr), conv_last_threads(g));
   else if (conv_has_rows(g, a)) f(static_cast<ConvRowsRun<T>*>(nullptr), conv_rows_threads(g));
   else if (!conv_fits_32_bits(g)) f(static_cast<ConvRun<T, 3, std::uint64_t>*>(nullptr), block_threads(g.out_plane(), 1));
   else if (conv_has_2_axes(g)) f(static_cast<ConvRun<T, 2, std::uint32_t>*>(nullptr), block_threads(g.out_plane(), 1));
