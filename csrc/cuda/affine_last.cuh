@@ -18,7 +18,7 @@ namespace knas::cuda {
 template <class T> struct AffineLastRun {
   using Task = AffineTask<T>;
   using Acc = accumulate_t<T>;
-  static constexpr int kEntries = kWarp, kBlocksPerSm = sizeof(Acc) == 8 ? 2 : 4;
+  static constexpr int kEntries = kWarp, kBlocksPerSm = sizeof(Acc) == 8 ? 2 : 3;
   static constexpr int kSums = 4;
 
   struct Shared { WarpSums<Acc, kEntries> sums; };
@@ -36,6 +36,7 @@ template <class T> struct AffineLastRun {
     std::int64_t at = (i * task.positions + first) * task.channels + entry.channel;
     const Acc mean = entry.weight ? load(task.mean + entry.statistic(task, i)) : Acc(0);
     Acc sum[kSums] = {};
+    KNAS_NO_UNROLL  // eight loads in flight already
     for (std::int64_t t = first; t < task.positions; t += kSums * warps, at += kSums * step) {
       Acc deltas[kSums], values[kSums];
       KNAS_UNROLL

@@ -30,7 +30,7 @@ inline unsigned conv_last_threads(const ConvGeometry& g) {
 template <class T> struct ConvLastRun {
   using Task = ConvTask<T>;
   using Acc = accumulate_t<T>;
-  static constexpr int kEntries = kWarp, kBlocksPerSm = sizeof(Acc) == 8 ? 2 : 4;
+  static constexpr int kEntries = kWarp, kBlocksPerSm = sizeof(Acc) == 8 ? 2 : 3;
   static constexpr int kSums = 4;
 
   struct Shared { WarpSums<Acc, kEntries> sums; };

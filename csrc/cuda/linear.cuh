@@ -31,7 +31,7 @@ template <class T> struct LinearTask {
 template <class T> struct LinearRun {
   using Task = LinearTask<T>;
   using Acc = accumulate_t<T>;
-  static constexpr int kEntries = kWarp, kBlocksPerSm = sizeof(Acc) == 8 ? 2 : 4;
+  static constexpr int kEntries = kWarp, kBlocksPerSm = sizeof(Acc) == 8 ? 2 : 3;
   static constexpr int kSums = 4;
 
   struct Shared { WarpSums<Acc, kEntries> sums; };
@@ -61,6 +61,7 @@ template <class T> struct LinearRun {
     const std::int64_t in_step = warps * task.in_features, out_step = warps * task.out_features;
     std::int64_t x = position * task.in_features + in, d = position * task.out_features + out;
     Acc sum[kSums] = {};
+    KNAS_NO_UNROLL  // eight loads in flight already
     for (std::int64_t t = first; t < task.positions; t += kSums * warps, x += kSums * in_step, d += kSums * out_step) {
       Acc deltas[kSums], values[kSums];
       KNAS_UNROLL
