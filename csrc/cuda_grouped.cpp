@@ -1,5 +1,6 @@
 // knas::grouped_gram on CUDA: the statistics of many layers in a few launches (cuda/grouped.cuh), the same to the bit as those of the
-// operators per layer. One copy to the device, no wait. Not for a CUDA graph: the copy's source would have to outlive the capture.
+// operators per layer. One copy to the device, no wait.
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <torch/library.h>
 
 #include <cstring>
@@ -62,6 +63,8 @@ Tensor grouped_gram(at::TensorList inputs, at::TensorList grad_outputs, at::Tens
   TORCH_CHECK(!layers.empty(), kOp, ": at least one layer expected");
   const at::Device device = inputs[0].device();
   const c10::cuda::CUDAGuard guard(device);
+  TORCH_CHECK(c10::cuda::currentStreamCaptureStatusMayInitCtx() == c10::cuda::CaptureStatus::None, kOp,
+              ": not in a CUDA graph, whose replay would copy the layers' descriptors again after they are gone; the operators per layer can be captured");
   Plan plan;
   for (std::size_t k = 0; k < layers.size(); ++k) {
     TORCH_CHECK(layers[k].input.device() == device, kOp, ": all layers must be on one device, got ", device, " and ", layers[k].input.device());

@@ -284,6 +284,14 @@ def test_replays_in_a_cuda_graph() -> None:
     assert torch.equal(got, native.conv_gram(input, grad, entries, *case.geometry))
 
 
+def test_grouped_refuses_a_cuda_graph() -> None:
+    tokens, entries = torch.randn(2, 3, 4, device="cuda"), torch.arange(4, device="cuda")
+    layers = [native.SampledLayer("linear", (tokens, tokens, entries))]
+    native.grouped_gram(layers)
+    with pytest.raises(RuntimeError, match="not in a CUDA graph"), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        native.grouped_gram(layers)
+
+
 @pytest.mark.skipif("torch.cuda.device_count() < 2", reason="needs two GPUs")
 def test_the_tensors_device_not_the_current_one() -> None:
     vectors = torch.randn(5, 100)
