@@ -16,6 +16,8 @@ TORCH_LIBRARY(knas, m) {
         "int groups) -> Tensor");  // on CUDA by library products, from Python
   m.def("conv_gram_matrix(Tensor input, Tensor grad_output, int[] kernel_size, int[] stride, int[] padding, int[] dilation, "
         "int groups) -> Tensor");
+  m.def("grouped_gram(Tensor[] inputs, Tensor[] grad_outputs, Tensor[] entries, Tensor[] statistics, int[] kinds, int[] geometry) "
+        "-> Tensor");
   m.def("gram_matrix(Tensor vectors) -> Tensor");
   m.def("gram_statistics(Tensor vectors) -> Tensor");
   m.def("all_finite(Tensor[] tensors) -> bool");
@@ -37,7 +39,7 @@ void no_cuda(const c10::OperatorHandle& op, torch::jit::Stack*) {
 
 TORCH_LIBRARY_IMPL(knas, CUDA, m) {
   for (const char* op : {"conv_sampled_gradients", "conv_gram", "linear_sampled_gradients", "linear_gram", "affine_sampled_gradients",
-                         "affine_gram", "gram_matrix", "gram_statistics"})
+                         "affine_gram", "grouped_gram", "gram_matrix", "gram_statistics"})
     m.impl(op, torch::CppFunction::makeFromBoxedFunction<&knas::no_cuda>());
 }
 #endif

@@ -111,34 +111,16 @@ at::Tensor affine_gram_cpu(const at::Tensor& input, const at::Tensor& grad_outpu
   });
 }
 
-at::Tensor row_products(const at::Tensor& v) {
+at::Tensor gram_matrix_cpu(const at::Tensor& vectors) {
+  check_vectors(vectors, "gram_matrix");
+  const auto v = vectors.to(accumulate_type(vectors)).contiguous();
   auto matrix = at::zeros({v.size(0), v.size(0)}, v.options().dtype(at::kDouble));
+  if (v.numel() == 0) return matrix;
   dispatch_elements(v, "gram_matrix", [&](auto t) {
     using A = accumulate_t<decltype(t)>;
     gram_matrix<A>(const_data<A>(v), v.size(0), v.size(1), matrix.mutable_data_ptr<double>(), at::get_num_threads());
   });
   return matrix;
-}
-
-// Whether the sums of float32 products kept their digits: squared norms far enough from both ends of the type, or rows of zeros.
-bool in_range(const at::Tensor& v, const at::Tensor& matrix) {
-  const double* m = matrix.const_data_ptr<double>();
-  for (std::int64_t i = 0, n = v.size(0); i < n; ++i) {
-    const double square = m[i * n + i];
-    if (!(square <= 1e36) || (square < 1e-30 && at::any(v[i]).item<bool>())) return false;
-  }
-  return true;
-}
-
-at::Tensor gram_matrix_cpu(const at::Tensor& vectors) {
-  check_vectors(vectors, "gram_matrix");
-  const auto v = vectors.to(accumulate_type(vectors)).contiguous();
-  if (v.numel() == 0) return at::zeros({v.size(0), v.size(0)}, v.options().dtype(at::kDouble));
-  const auto matrix = row_products(v);
-  if (v.scalar_type() == at::kDouble || in_range(v, matrix)) return matrix;
-  const auto largest = v.abs().amax(1).to(at::kDouble);  // [n]; rows are scaled to 1 <= largest < 2, exactly
-  const auto scale = at::where(at::isfinite(largest).logical_and(largest > 0), at::exp2(at::floor(at::log2(largest))), at::ones_like(largest));
-  return row_products(v.to(at::kDouble).div_(scale.unsqueeze(1)).to(v.scalar_type())) * scale.unsqueeze(1) * scale;
 }
 
 at::Tensor gram_statistics_cpu(const at::Tensor& vectors) {

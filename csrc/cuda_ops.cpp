@@ -1,69 +1,19 @@
-// The CUDA operators: arguments are checked and made contiguous here, on the tensors' device and the current stream; the launchers of
-// cuda/ do the work. Nothing waits for the device. Empty inputs return zeros before any launch.
-#include <ATen/ATen.h>
-#include <c10/cuda/CUDAException.h>
-#include <c10/cuda/CUDAGuard.h>
-#include <c10/cuda/CUDAStream.h>
+// The CUDA operators of one layer, and of vectors: arguments are checked here, and made contiguous where the kernels need it, on the tensors'
+// device and the current stream; the launchers of cuda/ do the work. Nothing waits for the device. Empty inputs return zeros before any launch.
 #include <torch/library.h>
 
-#include <limits>
-
-#include "checks.h"
-#include "cuda/launch.h"
-#include "dispatch.h"
+#include "cuda_layer.h"
 
 namespace knas {
 namespace {
 
 using at::Tensor;
 
-// What the operators of a layer do alike. The tensors live as long as this, and so until the kernels are queued: the allocator
-// gives their memory to later work of the same stream only.
-struct Layer {
-  Tensor input, grad_output, entries;
-  const char* op;
-
-  Layer(const Tensor& input, const Tensor& grad_output, const Tensor& entries, const char* op)
-      : input(input.contiguous()), grad_output(grad_output.contiguous()), entries(entries.contiguous()), op(op) {
-    TORCH_CHECK(entries.numel() <= std::numeric_limits<int>::max(), op, ": at most 2^31 - 1 entries, got ", entries.numel());
-  }
-
-  bool empty() const { return input.numel() == 0 || grad_output.numel() == 0 || entries.numel() == 0; }
-  at::TensorOptions sums() const { return input.options().dtype(accumulate_type(input)); }
-  at::TensorOptions doubles() const { return input.options().dtype(at::kDouble); }
-  template <class T> cuda::Sampled<T> arguments() const {
-    return {const_data<T>(input), const_data<T>(grad_output), const_data<std::int64_t>(entries), entries.numel()};
-  }
-
-  // launch(T{}, g, stream) fills g [n, s].
-  template <class Launch> Tensor gradients(Launch&& launch) const {
-    const std::int64_t n = input.size(0), s = entries.numel();
-    if (empty()) return at::zeros({n, s}, sums());
-    auto g = at::empty({n, s}, sums());
-    dispatch_elements(input, op, [&](auto t) {
-      launch(t, g.mutable_data_ptr<accumulate_t<decltype(t)>>(), c10::cuda::getCurrentCUDAStream());
-    });
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
-    return g;
-  }
-
-  // launch(T{}, scratch, statistics, stream) fills the four statistics.
-  template <class Launch> Tensor statistics(Launch&& launch) const {
-    if (empty()) return at::zeros({4}, doubles());
-    auto scratch = at::empty({cuda::gram_scratch(input.size(0), entries.numel())}, doubles()), out = at::empty({4}, doubles());
-    dispatch_elements(input, op, [&](auto t) {
-      launch(t, scratch.mutable_data_ptr<double>(), out.mutable_data_ptr<double>(), c10::cuda::getCurrentCUDAStream());
-    });
-    C10_CUDA_KERNEL_LAUNCH_CHECK();
-    return out;
-  }
-};
-
 Tensor conv_sampled_gradients(const Tensor& input, const Tensor& grad_output, const Tensor& entries, at::IntArrayRef kernel_size,
                               at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
   const auto g = check_conv({input, grad_output, entries, kernel_size, stride, padding, dilation, groups}, "conv_sampled_gradients");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "conv_sampled_gradients");
+  const CudaLayer layer(input, grad_output, entries, "conv_sampled_gradients", cuda::reads_interleaved(g));
   return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
     cuda::conv_sampled_gradients(g, layer.arguments<decltype(t)>(), out, stream);
   });
@@ -73,7 +23,7 @@ Tensor conv_gram(const Tensor& input, const Tensor& grad_output, const Tensor& e
                  at::IntArrayRef stride, at::IntArrayRef padding, at::IntArrayRef dilation, std::int64_t groups) {
   const auto g = check_conv({input, grad_output, entries, kernel_size, stride, padding, dilation, groups}, "conv_gram");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "conv_gram");
+  const CudaLayer layer(input, grad_output, entries, "conv_gram", cuda::reads_interleaved(g));
   return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
     cuda::conv_gram(g, layer.arguments<decltype(t)>(), scratch, out, stream);
   });
@@ -82,7 +32,7 @@ Tensor conv_gram(const Tensor& input, const Tensor& grad_output, const Tensor& e
 Tensor linear_sampled_gradients(const Tensor& input, const Tensor& grad_output, const Tensor& entries) {
   const auto g = check_linear(input, grad_output, entries, "linear_sampled_gradients");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "linear_sampled_gradients");
+  const CudaLayer layer(input, grad_output, entries, "linear_sampled_gradients", false);
   return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
     cuda::linear_sampled_gradients(g, layer.arguments<decltype(t)>(), out, stream);
   });
@@ -91,7 +41,7 @@ Tensor linear_sampled_gradients(const Tensor& input, const Tensor& grad_output, 
 Tensor linear_gram(const Tensor& input, const Tensor& grad_output, const Tensor& entries) {
   const auto g = check_linear(input, grad_output, entries, "linear_gram");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "linear_gram");
+  const CudaLayer layer(input, grad_output, entries, "linear_gram", false);
   return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
     cuda::linear_gram(g, layer.arguments<decltype(t)>(), scratch, out, stream);
   });
@@ -101,8 +51,8 @@ Tensor affine_sampled_gradients(const Tensor& input, const Tensor& grad_output, 
                                 const Tensor& entries) {
   const auto g = check_affine(input, grad_output, mean, rstd, entries, "affine_sampled_gradients");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "affine_sampled_gradients");
-  const auto m = mean.to(accumulate_type(input)).contiguous(), r = rstd.to(accumulate_type(input)).contiguous();
+  const CudaLayer layer(input, grad_output, entries, "affine_sampled_gradients", true);
+  const auto m = in_sum_type(mean, input), r = in_sum_type(rstd, input);
   return layer.gradients([&](auto t, auto* out, cudaStream_t stream) {
     using T = decltype(t);
     using A = accumulate_t<T>;
@@ -113,8 +63,8 @@ Tensor affine_sampled_gradients(const Tensor& input, const Tensor& grad_output, 
 Tensor affine_gram(const Tensor& input, const Tensor& grad_output, const Tensor& mean, const Tensor& rstd, const Tensor& entries) {
   const auto g = check_affine(input, grad_output, mean, rstd, entries, "affine_gram");
   const c10::cuda::CUDAGuard guard(input.device());
-  const Layer layer(input, grad_output, entries, "affine_gram");
-  const auto m = mean.to(accumulate_type(input)).contiguous(), r = rstd.to(accumulate_type(input)).contiguous();
+  const CudaLayer layer(input, grad_output, entries, "affine_gram", true);
+  const auto m = in_sum_type(mean, input), r = in_sum_type(rstd, input);
   return layer.statistics([&](auto t, double* scratch, double* out, cudaStream_t stream) {
     using T = decltype(t);
     using A = accumulate_t<T>;

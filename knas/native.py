@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -170,6 +171,59 @@ def conv_gram_matrix(
     return torch.ops.knas.conv_gram_matrix(input, grad_output, kernel_size, stride, padding, dilation, groups)
 
 
+@dataclass(frozen=True)
+class SampledLayer:
+    """One layer of `grouped_gram`.
+
+    Attributes:
+        kind: "conv", "linear" or "affine".
+        arguments: What `conv_gram`, `linear_gram` or `affine_gram` takes, in its order.
+    """
+
+    kind: Literal["conv", "linear", "affine"]
+    arguments: tuple[Any, ...]
+
+
+def grouped_gram(layers: Sequence[SampledLayer]) -> Tensor:
+    """`STATISTICS` of many layers, of one network or of several: float64 [layers, 4].
+
+    Each row has the same bits as the layer's own operator gives. On a CUDA device all layers of one kind, element type
+    and block size share a launch, so that a network takes about 6 of them in place of 2 per layer; the price is
+    that all inputs and output gradients are alive at once. On a CPU the layers' operators run one after another.
+
+    Args:
+        layers: At least one, all on one device; element types may differ.
+    """
+    return torch.ops.knas.grouped_gram(*pack(layers))
+
+
+def pack(
+    layers: Sequence[SampledLayer],
+) -> tuple[list[Tensor], list[Tensor], list[Tensor], list[Tensor], list[int], list[int]]:
+    """The flat lists that the operator's schema holds.
+
+    They are inputs, output gradients and entries of each layer, mean and rstd of each normalization, the kind of each
+    layer, and the geometry of each convolution.
+    """
+    inputs, grad_outputs, entries, statistics, geometry = [], [], [], [], []
+    for layer in layers:
+        input, grad_output, *rest = layer.arguments
+        inputs.append(input)
+        grad_outputs.append(grad_output)
+        if layer.kind == "affine":
+            statistics += rest[:2]
+        entries.append(rest[2 if layer.kind == "affine" else 0])
+        if layer.kind == "conv":
+            lists, groups = rest[1:5], rest[5] if len(rest) > 5 else 1
+            geometry += [number for numbers in lists for number in numbers] + [groups]
+    kinds = [_KINDS[layer.kind] for layer in layers]
+    return inputs, grad_outputs, entries, statistics, kinds, geometry
+
+
+#: Numbers of the kinds of layers in the operator's schema.
+_KINDS = {"conv": 0, "linear": 1, "affine": 2}
+
+
 def gram_matrix(vectors: Tensor) -> Tensor:
     """G[i, j] = <vectors[i], vectors[j]> for vectors [n, p]: float64 [n, n]."""
     return torch.ops.knas.gram_matrix(vectors)
@@ -260,6 +314,10 @@ def _register_products() -> None:
     torch.library.impl("knas::conv_gram_matrix", "cuda", _conv_gram_by_products)
 
 
+def _fake_grouped(inputs: Sequence[Tensor], *_: object) -> Tensor:
+    return inputs[0].new_empty((len(inputs), len(STATISTICS)), dtype=torch.float64)
+
+
 def _register_fakes() -> None:
     for layer in ("conv", "linear", "affine"):
         torch.library.register_fake(f"knas::{layer}_sampled_gradients", _fake_gradients)
@@ -267,6 +325,7 @@ def _register_fakes() -> None:
     torch.library.register_fake("knas::conv_per_sample_gradients", _fake_per_sample)
     for name in ("conv_gram_matrix", "gram_matrix"):
         torch.library.register_fake(f"knas::{name}", _fake_matrix)
+    torch.library.register_fake("knas::grouped_gram", _fake_grouped)
     torch.library.register_fake(
         "knas::gram_statistics",
         lambda vectors: vectors.new_empty(len(STATISTICS) + 1, dtype=torch.float64),

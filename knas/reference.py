@@ -7,10 +7,14 @@ through PyTorch's own gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from knas.native import SampledLayer
 
 _CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
 
@@ -102,6 +106,16 @@ def affine_sampled_gradients(
 def affine_gram(input: Tensor, grad_output: Tensor, mean: Tensor, rstd: Tensor, entries: Tensor) -> Tensor:
     """Twin of `knas.native.affine_gram`."""
     return gram_statistics(affine_sampled_gradients(input, grad_output, mean, rstd, entries))[:4]
+
+
+def grouped_gram(layers: Sequence[SampledLayer]) -> Tensor:
+    """Twin of `knas.native.grouped_gram`."""
+    twins: dict[str, Callable[..., Tensor]] = {
+        "conv": conv_gram,
+        "linear": linear_gram,
+        "affine": affine_gram,
+    }
+    return torch.stack([twins[layer.kind](*layer.arguments) for layer in layers])
 
 
 def gram_matrix(vectors: Tensor) -> Tensor:

@@ -10,25 +10,20 @@
 
 namespace knas {
 
-// Whether sums of squares of floats are neither too small nor too large for floats; smaller samples do not matter beside others.
-inline bool squares_in_range(const double* matrix, std::int64_t n) {
-  double most = 0;
-  for (std::int64_t i = 0; i < n; ++i) most = std::max(most, matrix[i * n + i]);
-  return most > 1e-28 && most < 1e37;
-}
+// Whether a sum of squares of floats is far enough from both ends of float for every product in it to have its digits.
+inline bool in_range(double square) { return square > 1e-30 && square < 1e36; }
 
-template <class A> A largest(const A* rows, std::int64_t n, std::int64_t step, std::int64_t columns) {
-  A most = 0;
-  for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t q = 0; q < columns; ++q) most = std::max(most, std::abs(rows[i * step + q]));
-  return most;
+// peaks[i] = max(peaks[i], |rows[i][q]|) over q.
+template <class A> void raise_peaks(const A* rows, std::int64_t step, std::int64_t columns, std::vector<A>& peaks) {
+  for (std::size_t i = 0; i < peaks.size(); ++i)
+    for (std::int64_t q = 0; q < columns; ++q) peaks[i] = std::max(peaks[i], std::abs(rows[i * step + q]));
 }
 
 template <class A>
-void scale_rows(const A* rows, std::int64_t n, std::int64_t step, std::int64_t columns, A scale, std::vector<A>& scaled) {
-  scaled.resize(n * columns);
-  for (std::int64_t i = 0; i < n; ++i)
-    for (std::int64_t q = 0; q < columns; ++q) scaled[i * columns + q] = rows[i * step + q] * scale;
+void scale_rows(const A* rows, std::int64_t step, std::int64_t columns, const std::vector<A>& scales, std::vector<A>& scaled) {
+  scaled.resize(scales.size() * columns);
+  for (std::size_t i = 0; i < scales.size(); ++i)
+    for (std::int64_t q = 0; q < columns; ++q) scaled[i * columns + q] = rows[i * step + q] * scales[i];
 }
 
 // Adds up rows[i] . rows[j] in double. A slab's columns are split into groups of blocks of 1,024 (their n rows stay in a second
@@ -110,33 +105,41 @@ template <class A> class SlabGram {
 
 // The Gram matrix of the slabs that `visit(take)`, called by all threads of a parallel region, hands to take(rows, step, columns).
 //
-// Where squares leave the range of A, the slabs are visited twice more: for their largest entry, and scaled by a power of two.
+// Where a row's square is out of range, the slabs are visited twice more: for each row's largest entry, and with the rows scaled by
+// powers of two.
 template <class A, class Visit>
 void gram_of_slabs(std::int64_t n, std::int64_t widest, double* matrix, int threads, Isa isa, Visit&& visit) {
-  const auto sum = [&](A scale) {
+  const auto sum = [&](const std::vector<A>& scales) {
     SlabGram<A> gram(n, widest, isa);
     std::vector<A> scaled;
 #pragma omp parallel num_threads(threads)
     {
       visit([&](const A* rows, std::int64_t step, std::int64_t columns) {
-        if (scale == A(1)) return gram.add(rows, step, columns);
+        if (scales.empty()) return gram.add(rows, step, columns);
 #pragma omp single
-        scale_rows(rows, n, step, columns, scale, scaled);
+        scale_rows(rows, step, columns, scales, scaled);
         gram.add(scaled.data(), columns, columns);
       });
       gram.finish(matrix);
     }
-    for (std::int64_t k = 0; k < n * n && scale != A(1); ++k) matrix[k] /= double(scale) * double(scale);
   };
-  sum(A(1));
-  if (std::is_same_v<A, double> || squares_in_range(matrix, n)) return;
-  A peak = 0;
+  sum({});
+  std::vector<std::int64_t> bad;
+  for (std::int64_t i = 0; i < n; ++i)
+    if (!in_range(matrix[i * n + i])) bad.push_back(i);
+  if (std::is_same_v<A, double> || bad.empty()) return;
+  std::vector<A> peaks(n), scales(n, A(1));
 #pragma omp parallel num_threads(threads)
   visit([&](const A* rows, std::int64_t step, std::int64_t columns) {
 #pragma omp single
-    peak = std::max(peak, largest(rows, n, step, columns));
+    raise_peaks(rows, step, columns, peaks);
   });
-  if (peak > 0 && std::isfinite(peak)) sum(std::ldexp(A(1), std::min(-std::ilogb(peak), 126)));
+  for (std::int64_t i = 0; i < n; ++i)  // zeros, and what is not finite anyway, stay as they are
+    if (peaks[i] > 0 && std::isfinite(peaks[i])) scales[i] = std::ldexp(A(1), std::min(-std::ilogb(peaks[i]), 126));
+  if (std::all_of(bad.begin(), bad.end(), [&](std::int64_t i) { return scales[i] == A(1); })) return;
+  sum(scales);
+  for (std::int64_t i = 0; i < n; ++i)
+    for (std::int64_t j = 0; j < n; ++j) matrix[i * n + j] /= double(scales[i]) * double(scales[j]);
 }
 
 }  // namespace knas

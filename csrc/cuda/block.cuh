@@ -26,28 +26,28 @@ constexpr int kWarp = 32;
 constexpr int kMaxThreads = 256;
 constexpr int kMaxWarps = kMaxThreads / kWarp;
 
-// Sums 8 values over the 32 lanes of a warp in 9 shuffles (one by one it would take 40): at each of the first three steps a lane
-// keeps half of its values and gives the other half away. Returns the sum of value lane / 4.
-template <class A> __device__ inline A warp_sum_8(A (&value)[8]) {
-  const unsigned lane = threadIdx.x % kWarp;
+// Sums `value` over groups of kLanes neighbouring lanes; every lane has its group's sum.
+template <int kLanes = kWarp, class A> __device__ inline A warp_sum(A value) {
   KNAS_UNROLL
-  for (int half = 4; half; half /= 2) {
-    const bool upper = lane & unsigned(4 * half);
+  for (int mask = kLanes / 2; mask; mask /= 2) value += __shfl_xor_sync(0xffffffffu, value, mask);
+  return value;
+}
+
+// Sums kValues (a power of 2) values over the 32 lanes of a warp, 8 in 9 shuffles, 4 in 6 (one by one it would take 5 each): at each of
+// the first steps a lane keeps half of its values and gives the other half away. Returns the sum of value lane / (32 / kValues).
+template <int kValues, class A> __device__ inline A warp_sums(A (&value)[kValues]) {
+  constexpr int kLanes = kWarp / kValues;
+  KNAS_UNROLL
+  for (int half = kValues / 2; half; half /= 2) {
+    const bool upper = threadIdx.x & unsigned(kLanes * half);
     KNAS_UNROLL
     for (int j = 0; j < half; ++j) {
       const A keep = upper ? value[j + half] : value[j];
       const A give = upper ? value[j] : value[j + half];
-      value[j] = keep + __shfl_xor_sync(0xffffffffu, give, 4 * half);
+      value[j] = keep + __shfl_xor_sync(0xffffffffu, give, kLanes * half);
     }
   }
-  A sum = value[0] + __shfl_xor_sync(0xffffffffu, value[0], 2);
-  return sum + __shfl_xor_sync(0xffffffffu, sum, 1);
-}
-
-template <class A> __device__ inline A warp_sum(A value) {
-  KNAS_UNROLL
-  for (int mask = kWarp / 2; mask; mask /= 2) value += __shfl_xor_sync(0xffffffffu, value, mask);
-  return value;
+  return warp_sum<kLanes>(value[0]);
 }
 
 // Sums of kValues values over the warps of a block, in the order of the warps. Two buffers, so that one barrier per sum is enough:
@@ -55,14 +55,14 @@ template <class A> __device__ inline A warp_sum(A value) {
 template <class A, int kValues> struct WarpSums {
   A part[2][kMaxWarps][kValues];
 
-  // Call after writing part[buffer][warp][...]; the sum of value threadIdx.x, in threads 0 .. kValues - 1.
-  __device__ A sum(int buffer) const {
+  // Call after writing part[buffer][warp][...]; the sum of value `index`, 0 where there is none.
+  __device__ A sum(int buffer, unsigned index) const {
 #ifndef KNAS_PLANT_RACE  // tests/native prove with it that ThreadSanitizer sees a missing barrier
     __syncthreads();
 #endif
     A total = 0;
-    if (threadIdx.x < kValues) {
-      for (unsigned warp = 0; warp < blockDim.x / kWarp; ++warp) total += part[buffer][warp][threadIdx.x];
+    if (index < kValues) {
+      for (unsigned warp = 0; warp < blockDim.x / kWarp; ++warp) total += part[buffer][warp][index];
     }
     return total;
   }
@@ -74,7 +74,7 @@ template <class A, int kValues> struct WarpSums {
       const A mine = warp_sum(value[v]);
       if (threadIdx.x % kWarp == 0) part[0][threadIdx.x / kWarp][v] = mine;
     }
-    const A mine = sum(0);
+    const A mine = sum(0, threadIdx.x);
     if (threadIdx.x < kValues) part[1][0][threadIdx.x] = mine;
     __syncthreads();
     KNAS_UNROLL

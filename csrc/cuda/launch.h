@@ -1,7 +1,9 @@
 // Launches the kernels on raw device pointers. Nothing here allocates, synchronizes or checks for errors; sizes are > 0.
 // `scratch` is device memory of the stated size. T: float, double, bfloat16 or float16.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "core/element.h"
 #include "core/geometry.h"
@@ -17,7 +19,11 @@ template <class T> struct Sampled {
   const T* grad_output;
   const std::int64_t* entries;
   std::int64_t s;
+  bool interleaved = false;  // both tensors have their channels side by side ("channels last"): [n, positions, channels]
 };
+
+// Whether a convolution's kernels read interleaved tensors (a normalization's always do, a linear layer's never).
+bool reads_interleaved(const ConvGeometry&);
 
 // Doubles of scratch that the three *_gram functions need.
 std::int64_t gram_scratch(std::int64_t n, std::int64_t s);
@@ -38,6 +44,40 @@ void linear_gram(const LinearGeometry&, const Sampled<T>&, double* scratch, doub
 template <class T>
 void affine_gram(const AffineGeometry&, const Sampled<T>&, const accumulate_t<T>* mean, const accumulate_t<T>* rstd, double* scratch, double* statistics,
                  cudaStream_t);
+
+// The statistics of many layers in a few launches (grouped.cuh), the same to the bit as those of the *_gram functions above. Usage: add layers,
+// copy descriptors() to the device, launch there. Pointers that were added must live until the launches are done.
+class GroupedPlan {
+ public:
+  // The next layer; its statistics go to row `row` of the result. T may differ between layers.
+  template <class T> void add(const ConvGeometry&, const Sampled<T>&, std::int64_t row);
+  template <class T> void add(const LinearGeometry&, const Sampled<T>&, std::int64_t row);
+  template <class T> void add(const AffineGeometry&, const Sampled<T>&, const accumulate_t<T>* mean, const accumulate_t<T>* rstd, std::int64_t row);
+
+  bool empty() const { return statistics_.empty(); }
+  std::int64_t scratch() const { return moments_; }  // doubles
+  std::vector<std::byte> descriptors() const;
+  std::size_t launches() const { return groups_.size() + 1; }
+  // descriptors: those above, on the device, at an address that is a multiple of 16; statistics [rows, 4].
+  void launch(const std::byte* descriptors, double* scratch, double* statistics, cudaStream_t) const;
+
+ private:
+  // Launches one group: tasks, first_block, layers, blocks, threads, moments, stream.
+  using Launch = void (*)(const std::byte*, const unsigned*, unsigned, unsigned, unsigned, double*, cudaStream_t);
+  struct Group {
+    Launch launch;
+    unsigned threads, blocks;
+    std::vector<std::byte> tasks;
+    std::vector<unsigned> first_block;
+  };
+
+  template <class Run> void push(const typename Run::Task&, unsigned threads, std::int64_t row);
+  Group& group(Launch launch, unsigned threads);
+
+  std::vector<Group> groups_;
+  std::vector<std::int64_t> statistics_;  // 5 numbers per layer, a StatisticsTask
+  std::int64_t moments_ = 0;
+};
 
 // Doubles of scratch that gram_matrix and gram_statistics need.
 std::int64_t gram_matrix_scratch(std::int64_t n, std::int64_t p);

@@ -21,9 +21,14 @@ void linear_gram(const LinearGeometry& g, const Sampled<T>& a, double* scratch, 
   launch_gram<LinearRun<T>>(linear_task(g, a), block_threads(g.positions, kWarp), scratch, statistics, stream);
 }
 
+template <class T> void GroupedPlan::add(const LinearGeometry& g, const Sampled<T>& a, std::int64_t row) {
+  push<LinearRun<T>>(linear_task(g, a), block_threads(g.positions, kWarp), row);
+}
+
 #define KNAS_INSTANTIATE(T)                                                                                         \
   template void linear_sampled_gradients(const LinearGeometry&, const Sampled<T>&, accumulate_t<T>*, cudaStream_t); \
-  template void linear_gram(const LinearGeometry&, const Sampled<T>&, double*, double*, cudaStream_t);
+  template void linear_gram(const LinearGeometry&, const Sampled<T>&, double*, double*, cudaStream_t);               \
+  template void GroupedPlan::add(const LinearGeometry&, const Sampled<T>&, std::int64_t);
 KNAS_FOR_ELEMENTS(KNAS_INSTANTIATE)
 #undef KNAS_INSTANTIATE
 

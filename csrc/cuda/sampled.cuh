@@ -1,4 +1,4 @@
-// The two kernels that every kind of layer shares. A `Run` (conv.cuh, linear.cuh, affine.cuh) is kEntries neighbouring entries of
+// The two kernels that every kind of layer shares. A `Run` (conv*.cuh, linear.cuh, affine*.cuh) is kEntries neighbouring entries of
 // one layer, owned by one block; run.value(i) is the collective that leaves g[i, first + r] in thread r. On top of it
 //   sampled_kernel   stores g [n, s];
 //   moments_kernel   never stores g: per entry e and chunk of samples it leaves S = sum_i g_ie, Q = sum_i g_ie^2 and
@@ -14,7 +14,7 @@
 // kTargetBlocks * kEntries * 24 bytes + 24 s, whatever n is. One entry's 3 numbers are a thread's registers until its last sample.
 // Dropped: the last block of the grid doing statistics_kernel's work behind an atomic counter: it saves one launch of ~2 us per
 // layer, and costs a fence, a counter to reset and an order that the emulation cannot prove; a grouped launch over all
-// layers saves more. The arguments of a layer are one `Task` value for that reason: a grouped kernel reads them from an array.
+// layers saves more (grouped.cuh). The arguments of a layer are one `Task` value for that reason: the grouped kernel reads an array of them.
 #pragma once
 #include <cstdint>
 
@@ -66,13 +66,13 @@ sampled_kernel(const typename Run::Task task, const Split split, typename Run::A
   }
 }
 
+// One block's part of a layer's moments [chunks, s, 3].
 template <class Run>
-__global__ void __launch_bounds__(kMaxThreads, Run::kBlocksPerSm)
-moments_kernel(const typename Run::Task task, const Split split, double* __restrict__ moments /* [chunks, s, 3] */) {
+__device__ inline void block_moments(const typename Run::Task& task, const Split& split, unsigned block, double* __restrict__ moments) {
   using Shared = typename Run::Shared;
   KNAS_SHARED(Shared, shared);
-  const unsigned chunk = blockIdx.x / split.runs;
-  const std::int64_t first = std::int64_t(blockIdx.x % split.runs) * Run::kEntries, entry = first + threadIdx.x;
+  const unsigned chunk = block / split.runs;
+  const std::int64_t first = std::int64_t(block % split.runs) * Run::kEntries, entry = first + threadIdx.x;
   const std::int64_t half = task.n / 2, units = task.n - half, begin = chunk * split.length;
   const std::int64_t end = begin + split.length < units ? begin + split.length : units;
   Run run(task, first, shared);
@@ -92,6 +92,12 @@ moments_kernel(const typename Run::Task task, const Split split, double* __restr
     double* out = moments + (chunk * task.s + entry) * 3;
     out[0] = sum, out[1] = squares, out[2] = products;
   }
+}
+
+template <class Run>
+__global__ void __launch_bounds__(kMaxThreads, Run::kBlocksPerSm)
+moments_kernel(const typename Run::Task task, const Split split, double* __restrict__ moments /* [chunks, s, 3] */) {
+  block_moments<Run>(task, split, blockIdx.x, moments);
 }
 
 }  // namespace knas::cuda

@@ -10,4 +10,8 @@ void launch_statistics(const double* moments, std::int64_t chunks, std::int64_t 
   launch(statistics_kernel, 1, kMaxThreads, stream, moments, chunks, s, n, statistics);
 }
 
+void launch_grouped_statistics(const StatisticsTask* layers, unsigned count, const double* moments, double* statistics, cudaStream_t stream) {
+  launch(grouped_statistics_kernel, count, kMaxThreads, stream, layers, moments, statistics);
+}
+
 }  // namespace knas::cuda

@@ -122,8 +122,8 @@ class FullCollector(Collector):
 
     Args:
         layers: The model's layers.
-        fuse: Whether a layer's matrix may come from its input and output gradient at once: the whole batch comes in one
-            part, and all products are in the range of their type.
+        fuse: Whether the whole batch comes in one part, so that a layer's matrix may come from its input and output
+            gradient at once.
         wanted: The layers of this round; the others are left out.
     """
 

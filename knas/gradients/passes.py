@@ -105,14 +105,8 @@ class Gradients:
 
     def matrices(self) -> dict[Layer, Tensor]:
         """Gram matrix [n, n] of all parameters of each layer, in float64."""
-        found = self._matrices(set(self.layers.layers), fuse=True)
-        if self.like.dtype == torch.float32 and (far := _out_of_range(found)):
-            found.update(self._matrices(far, fuse=False))
-        return {layer: found[layer] for layer in self.layers.layers if layer in found}
-
-    def _matrices(self, wanted: set[Layer], *, fuse: bool) -> dict[Layer, Tensor]:
         with undisturbed(self.model, self.settings.seed, frozen=True):
-            collectors = self._in_micro_batches(lambda sizes: self._full_rounds(sizes, wanted, fuse=fuse))
+            collectors = self._in_micro_batches(self._full_rounds)
             extra = self._uncovered(collectors)
         found = {}
         for collector in collectors:
@@ -120,7 +114,7 @@ class Gradients:
             for layer in self.layers.layers:
                 if layer in collector.wanted and self._kept(layer):
                     found[layer] = self._full_matrix(collector, layer, extra)
-        return found
+        return {layer: found[layer] for layer in self.layers.layers if layer in found}
 
     def mean_gradients(self) -> dict[Slot, Tensor]:
         """(1/n) sum_i g_i of each parameter by one ordinary backward pass; parameters without a gradient left out."""
@@ -171,21 +165,21 @@ class Gradients:
             return rows
         return torch.stack([part.mean(0) for part in rows.split(list(self.settings.parts))])
 
-    def _full_rounds(self, sizes: Sequence[int], wanted: set[Layer], *, fuse: bool) -> list[FullCollector]:
-        fuse = fuse and len(sizes) == 1
-        rounds = [wanted] if fuse else self._layer_groups(wanted)
+    def _full_rounds(self, sizes: Sequence[int]) -> list[FullCollector]:
+        fuse = len(sizes) == 1
+        rounds = [set(self.layers.layers)] if fuse else self._layer_groups()
         collectors = []
-        for layers in rounds:
-            collectors.append(FullCollector(self.layers, fuse=fuse, wanted=layers))
+        for wanted in rounds:
+            collectors.append(FullCollector(self.layers, fuse=fuse, wanted=wanted))
             self._round(sizes, collectors[-1])
         return collectors
 
-    def _layer_groups(self, wanted: set[Layer]) -> list[set[Layer]]:
+    def _layer_groups(self) -> list[set[Layer]]:
         """Layers whose vectors [n, p] fit the memory together, one group for each round over the batch."""
         limit = activation_budget(self.like.device) / 4
         groups: list[set[Layer]] = [set()]
         filled = 0.0
-        for layer in (layer for layer in self.layers.layers if layer in wanted):
+        for layer in self.layers.layers:
             size = self.batch.n * layer.size * self.like.element_size()
             if filled and filled + size > limit:
                 groups.append(set())
@@ -389,12 +383,3 @@ class Gradients:
     def parameters_of(self, layer: Layer) -> int:
         """Number of a layer's parameters whose gradients are in the result."""
         return sum(slot.size for slot in layer.slots if slot.name not in self.skipped)
-
-
-def _out_of_range(matrices: dict[Layer, Tensor]) -> set[Layer]:
-    """Layers with a squared norm so near an end of float32 that sums of its products may have lost digits."""
-    if not matrices:
-        return set()
-    squares = torch.stack([matrix.diagonal() for matrix in matrices.values()])
-    far = ((squares > 1e36) | (squares < 1e-30)).any(1).tolist()
-    return {layer for layer, is_far in zip(matrices, far, strict=True) if is_far}

@@ -190,14 +190,56 @@ def test_missing_entries_are_not_numbers() -> None:
     assert got.isnan().any(0).tolist() == [False, True, True, True]
 
 
-def test_non_contiguous_and_channels_last() -> None:
+def test_non_contiguous() -> None:
     case = CONVOLUTIONS["3x3"]
     input, grad = (t.cuda() for t in case.tensors(torch.float32))
     entries = draw_entries(case.parameters).cuda()
     want = native.conv_sampled_gradients(input, grad, entries, *case.geometry)
-    strided = input.to(memory_format=torch.channels_last), grad.transpose(2, 3).contiguous().transpose(2, 3)
+    strided = (t.transpose(2, 3).contiguous().transpose(2, 3) for t in (input, grad))
     spread = torch.stack([entries, entries], 1)[:, 0]
     assert torch.equal(native.conv_sampled_gradients(*strided, spread, *case.geometry), want)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("name", ["3x3", "3x3 stride 2", "1x1", "depthwise", "1d", "3d"])
+def test_channels_last(name: str, dtype: torch.dtype) -> None:
+    """Read as they lie, by kernels of their own; a gradient in the other order is brought into the input's."""
+    case = CONVOLUTIONS[name]
+    plain = case.tensors(dtype)
+    input, grad = (t.movedim(1, -1).contiguous().movedim(-1, 1) for t in plain)
+    assert not input.is_contiguous()
+    for gradient in (grad, plain[1]):
+        check_layer("conv", (input, gradient, draw_entries(case.parameters), *case.geometry), dtype)
+    planes = input.flatten(2)
+    mean, rstd = torch.randn(1, planes.shape[1]), torch.rand(1, planes.shape[1]) + 0.5
+    check_layer("affine", (planes, planes, mean, rstd, draw_entries(2 * planes.shape[1])), dtype)
+
+
+def grouped_layers(dtype: torch.dtype) -> list[native.SampledLayer]:
+    """Every convolution of `CONVOLUTIONS` with a normalization of its input, and two linear layers."""
+    layers = []
+    for case in CONVOLUTIONS.values():
+        input, grad = case.tensors(dtype)
+        layers.append(
+            native.SampledLayer("conv", (input, grad, draw_entries(case.parameters), *case.geometry))
+        )
+        planes, channels = input.flatten(2), input.shape[1]
+        statistics = torch.zeros(1, channels), torch.ones(1, channels)
+        layers.append(
+            native.SampledLayer("affine", (planes, planes, *statistics, draw_entries(2 * channels)))
+        )
+    for positions in (1, 70):
+        tokens = torch.randn(5, positions, 12).to(dtype)
+        layers.append(native.SampledLayer("linear", (tokens, tokens, draw_entries(156))))
+    return [native.SampledLayer(layer.kind, tuple(there(a) for a in layer.arguments)) for layer in layers]
+
+
+def test_grouped_has_the_bits_of_each_layers_own_launch() -> None:
+    layers = [layer for dtype in TOLERANCE for layer in grouped_layers(dtype)]
+    want = torch.stack([getattr(native, f"{layer.kind}_gram")(*layer.arguments) for layer in layers])
+    got = native.grouped_gram(layers)
+    assert torch.equal(got, want)
+    assert torch.equal(native.grouped_gram(layers * 3), want.repeat(3, 1))
 
 
 def test_more_than_2_to_the_31_elements() -> None:
@@ -246,6 +288,14 @@ def test_replays_in_a_cuda_graph() -> None:
     assert torch.equal(got, native.conv_gram(input, grad, entries, *case.geometry))
 
 
+def test_grouped_refuses_a_cuda_graph() -> None:
+    tokens, entries = torch.randn(2, 3, 4, device="cuda"), torch.arange(4, device="cuda")
+    layers = [native.SampledLayer("linear", (tokens, tokens, entries))]
+    native.grouped_gram(layers)
+    with pytest.raises(RuntimeError, match="not in a CUDA graph"), torch.cuda.graph(torch.cuda.CUDAGraph()):
+        native.grouped_gram(layers)
+
+
 @pytest.mark.skipif("torch.cuda.device_count() < 2", reason="needs two GPUs")
 def test_the_tensors_device_not_the_current_one() -> None:
     vectors = torch.randn(5, 100)
@@ -253,6 +303,13 @@ def test_the_tensors_device_not_the_current_one() -> None:
         got = native.gram_statistics(vectors.to("cuda:1"))
     assert got.device == torch.device("cuda:1")
     assert_near(got, reference.gram_statistics(vectors.double()), torch.float32)
+
+
+def there(argument: object) -> object:
+    """Tensors, and those in lists, on the GPU."""
+    if isinstance(argument, list):
+        return [there(item) for item in argument]
+    return argument.cuda() if isinstance(argument, Tensor) else argument
 
 
 def opcheck_arguments() -> dict[str, tuple[object, ...]]:
@@ -263,6 +320,14 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
     layers = {"conv": conv, "linear": linear, "affine": affine}
     return {
         **{f"{layer}_{kind}": a for layer, a in layers.items() for kind in ("sampled_gradients", "gram")},
+        "grouped_gram": (
+            [conv[0], linear[0], affine[0]],
+            [conv[1], linear[1], affine[1]],
+            [entries] * 3,
+            list(affine[2:4]),
+            [0, 1, 2],
+            [1, 1, 0, 1, 1],
+        ),
         "gram_matrix": (torch.randn(3, 4),),
         "gram_statistics": (torch.randn(3, 4),),
     }
@@ -270,7 +335,7 @@ def opcheck_arguments() -> dict[str, tuple[object, ...]]:
 
 @pytest.mark.parametrize("name", opcheck_arguments())
 def test_opcheck(name: str) -> None:
-    arguments = tuple(a.cuda() if isinstance(a, Tensor) else a for a in opcheck_arguments()[name])
+    arguments = tuple(there(a) for a in opcheck_arguments()[name])
     tests = ("test_schema", "test_faketensor", "test_aot_dispatch_dynamic")
     torch.library.opcheck(getattr(torch.ops.knas, name).default, arguments, test_utils=tests)
 

@@ -1,4 +1,4 @@
-"""The CUDA operators without a GPU: `csrc/cuda_ops.cpp`, its launchers and kernels, emulated on CPU tensors.
+"""The CUDA operators without a GPU: `csrc/cuda_*.cpp`, their launchers and kernels, emulated on CPU tensors.
 
 Slow (`-m slow`): compiles for half a minute, then runs one CPU thread per CUDA thread.
 """
@@ -31,7 +31,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> object:
     from torch.utils import cpp_extension
 
     library = torch.library.Library("knas_emulated", "DEF")
-    for name in [*OPERATORS, "gram_matrix", "gram_statistics"]:
+    for name in [*OPERATORS, "grouped_gram", "gram_matrix", "gram_statistics"]:
         schema = str(getattr(torch.ops.knas, name).default._schema)
         library.define(schema.removeprefix("knas::"))
     native_tests = ROOT / "tests" / "native"
@@ -89,6 +89,53 @@ def test_affine(emulated: object, statistics: int, dtype: torch.dtype) -> None:
     input, grad = torch.randn(2, 5, 6, 50).to(dtype)
     mean, rstd = torch.randn(statistics, 6), torch.rand(statistics, 6) + 0.5
     check_layer(emulated, "affine", (input, grad, mean, rstd, torch.arange(12)), dtype)
+
+
+def channels_last(tensor: Tensor) -> Tensor:
+    return tensor.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_channels_last(emulated: object, axes: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    input, grad = torch.randn(5, 4, *[9] * axes).to(dtype), torch.randn(5, 6, *[5] * axes).to(dtype)
+    entries = torch.arange(6 * (2 * 3**axes + 1))[::3].contiguous()[:40]
+    geometry = [3] * axes, [2] * axes, [1] * axes, [1] * axes, 2
+    for gradient in (channels_last(grad), grad):
+        check_layer(emulated, "conv", (channels_last(input), gradient, entries, *geometry), dtype)
+    planes = channels_last(input).flatten(2)
+    statistics = torch.randn(1, 4), torch.rand(1, 4) + 0.5
+    check_layer(emulated, "affine", (planes, planes, *statistics, torch.arange(8)), dtype)
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_conv_in_windows(emulated: object, shift: int) -> None:
+    """A planes' width of whole windows; addresses that are no multiple of 16 bytes take the other kernel."""
+    torch.manual_seed(0)
+    storage = torch.randn(2, 3 * 4 * 8 * 8 + 1)
+    input, grad = (part[shift : shift + 3 * 4 * 8 * 8].view(3, 4, 8, 8) for part in storage)
+    geometry = [3, 3], [1, 1], [1, 1], [1, 1], 1
+    check_layer(emulated, "conv", (input, grad, torch.arange(4 * 37)[::5], *geometry), torch.float32)
+
+
+def test_grouped(emulated: object) -> None:
+    """Layers of every kind, element type and layout, one of them empty: the bits of their own operators."""
+    torch.manual_seed(0)
+    plane, grad = torch.randn(3, 4, 8, 8), torch.randn(3, 4, 8, 8)
+    same, entries = ([3, 3], [1, 1], [1, 1], [1, 1], 1), torch.arange(8)
+    statistics = torch.randn(1, 4), torch.rand(1, 4)
+    layers = [
+        *(("conv", (plane.to(dtype), grad.to(dtype), entries, *same)) for dtype in DTYPES),
+        ("conv", (channels_last(plane), channels_last(grad), entries, *same)),
+        ("conv", (plane, grad, entries[:0], *same)),
+        ("linear", (plane.flatten(2), grad.flatten(2), entries)),
+        ("affine", (plane.flatten(2), grad.flatten(2), *statistics, entries)),
+        ("affine", (channels_last(plane).flatten(2), channels_last(grad).flatten(2), *statistics, entries)),
+    ]
+    want = torch.stack([getattr(emulated, f"{kind}_gram")(*arguments) for kind, arguments in layers])
+    packed = native.pack([native.SampledLayer(*layer) for layer in layers])
+    assert torch.equal(emulated.grouped_gram(*packed), want)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -1,12 +1,13 @@
 // Runs CUDA-style kernels on the CPU, so that ThreadSanitizer and AddressSanitizer see them: one std::thread per CUDA thread.
 // Blocks run one after another, or `simt::blocks_at_once` of them side by side, to find races between blocks as well.
-// Emulated: threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __shfl_xor_sync, __ldg, shared memory (KNAS_SHARED), threads that return
-// early. Shared memory starts as 0xff bytes (NaN), so that what was never written shows.
+// Emulated: threadIdx, blockIdx, blockDim, gridDim, __syncthreads, shuffles of whole warps, __ldg, shared memory (KNAS_SHARED), threads that
+// return early. Shared memory starts as 0xff bytes (NaN), so that what was never written shows.
 #pragma once
 #include <algorithm>
 #include <barrier>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -109,17 +110,38 @@ template <class... P, class... A> void launch(void (*kernel)(P...), dim3 grid, d
 
 inline void __syncthreads() { simt::block->barrier.arrive_and_wait(); }
 
-template <class T> T __shfl_xor_sync(unsigned, T value, int mask) {
-  auto& warp = *simt::block->warps[simt::warp];
-  auto& slot = warp.slot[simt::shuffle++ % 2];
-  std::memcpy(&slot[simt::lane], &value, sizeof value);
+namespace simt {
+
+// What lane `from` of the warp holds, for every lane at once.
+template <class T> T shuffled(T value, unsigned from) {
+  auto& warp = *block->warps[simt::warp];
+  auto& slot = warp.slot[shuffle++ % 2];
+  std::memcpy(&slot[lane], &value, sizeof value);
   warp.barrier.arrive_and_wait();
   T other;
-  std::memcpy(&other, &slot[simt::lane ^ unsigned(mask)], sizeof other);
+  std::memcpy(&other, &slot[from], sizeof other);
   return other;
 }
 
-template <class T> T __ldg(const T* address) { return *address; }
+}  // namespace simt
+
+template <class T> T __shfl_xor_sync(unsigned, T value, int mask) { return simt::shuffled(value, simt::lane ^ unsigned(mask)); }
+template <class T> T __shfl_up_sync(unsigned, T value, unsigned by) { return simt::shuffled(value, simt::lane < by ? simt::lane : simt::lane - by); }
+template <class T> T __shfl_down_sync(unsigned, T value, unsigned by) {
+  return simt::shuffled(value, simt::lane + by < simt::kWarpSize ? simt::lane + by : simt::lane);
+}
+
+struct alignas(8) uint2 { unsigned x, y; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+struct alignas(16) double2 { double x, y; };
+
+// The address may be that of other types than T, as it may on a GPU, but must be a multiple of T's size, as there.
+template <class T> T __ldg(const T* address) {
+  if (reinterpret_cast<std::uintptr_t>(address) % sizeof(T) != 0) std::abort();
+  T value;
+  std::memcpy(&value, static_cast<const void*>(address), sizeof value);
+  return value;
+}
 
 namespace knas::cuda {
 

@@ -7,6 +7,7 @@
 #include "cuda/affine.cu"
 #include "cuda/conv.cu"
 #include "cuda/gram.cu"
+#include "cuda/grouped.cu"
 #include "cuda/linear.cu"
 #include "cuda/statistics.cu"
 
