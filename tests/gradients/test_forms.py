@@ -48,6 +48,15 @@ def test_positions(positions: int, block: int, dtype: torch.dtype, monkeypatch: 
     assert (got - want).abs().max() <= tolerance * want.abs().max()
 
 
+@pytest.mark.parametrize(("first", "second"), [(1e-30, 1e-9), (1e20, 1e-35), (1e15, 1e17)])
+def test_positions_of_any_magnitude(first: float, second: float) -> None:
+    """Gradients that float32 holds, from factors whose products of four it does not."""
+    input, deltas = torch.randn(5, 6, 7), torch.randn(5, 6, 3)
+    want = gram_of_positions(input.double() * first, deltas.double() * second)
+    got = gram_of_positions(input * first, deltas * second)
+    assert (got - want).abs().max() <= 1e-5 * want.abs().max()
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_indices(dtype: torch.dtype) -> None:
     """Frequent, rare and left out indices."""
