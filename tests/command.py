@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from knas.errors import RunError
@@ -50,9 +51,7 @@ class Command:
 def recorded_scores(run: Path) -> int:
     """How many scores a run's record holds."""
     try:
-        record = Record(run / "search.sqlite", create=False)
-    except RunError:  # not there yet
+        with closing(Record(run / "search.sqlite", create=False)) as record:
+            return len(record.scores())
+    except RunError:  # not there yet, or without its tables
         return 0
-    count = len(record.scores())
-    record.close()
-    return count

@@ -293,11 +293,15 @@ def test_ctrl_c_is_one_line_and_leaves_a_run_that_goes_on(tmp_path: Path) -> Non
         start_new_session=True,  # a terminal's Ctrl-C goes to the workers as well
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    while recorded_scores(run) < 3:
-        assert process.poll() is None
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=30)
+    try:
+        while recorded_scores(run) < 3:
+            assert process.poll() is None
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()  # where it has not ended, it would rank the whole space
+        process.wait()
     assert process.returncode == 130
     assert error == f"interrupted: the same command goes on where it stopped, from {run}\n"
     assert recorded_scores(run) >= 3
