@@ -14,17 +14,6 @@
     }                                                                                                        \
     out[0] = s0, out[1] = s1, out[2] = s2, out[3] = s3, out[4] = s4, out[5] = s5, out[6] = s6, out[7] = s7;  \
   }                                                                                                          \
-  KNAS_CLONES void dots_4x2(const T* const x[4], const T* const y[2], std::int64_t length, T out[kDots]) {   \
-    const T *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3], *y0 = y[0], *y1 = y[1];                          \
-    T s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;                                        \
-    _Pragma("omp simd reduction(+ : s0, s1, s2, s3, s4, s5, s6, s7)")                                        \
-    for (std::int64_t q = 0; q < length; ++q) {                                                              \
-      const T u = y0[q], v = y1[q];                                                                          \
-      s0 += x0[q] * u, s1 += x0[q] * v, s2 += x1[q] * u, s3 += x1[q] * v;                                    \
-      s4 += x2[q] * u, s5 += x2[q] * v, s6 += x3[q] * u, s7 += x3[q] * v;                                    \
-    }                                                                                                        \
-    out[0] = s0, out[1] = s1, out[2] = s2, out[3] = s3, out[4] = s4, out[5] = s5, out[6] = s6, out[7] = s7;  \
-  }                                                                                                          \
   KNAS_CLONES void shifted_sums(const T* x, const T* y, std::int64_t length, T shift, T sums[2]) {           \
     T plain = 0, product = 0;                                                                                \
     _Pragma("omp simd reduction(+ : plain, product)")                                                        \

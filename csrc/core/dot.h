@@ -11,10 +11,6 @@ constexpr std::int64_t kDotBlock = 2048; // longest run that is summed in the el
 void dots(const float* const x[kDots], const float* const y[kDots], std::int64_t length, float out[kDots]);
 void dots(const double* const x[kDots], const double* const y[kDots], std::int64_t length, double out[kDots]);
 
-// out[2 * a + b] = sum_q x[a][q] * y[b][q], a < 4, b < 2.
-void dots_4x2(const float* const x[4], const float* const y[2], std::int64_t length, float out[kDots]);
-void dots_4x2(const double* const x[4], const double* const y[2], std::int64_t length, double out[kDots]);
-
 // sums[0] = sum_q y[q], sums[1] = sum_q y[q] * (x[q] - shift).
 void shifted_sums(const float* x, const float* y, std::int64_t length, float shift, float sums[2]);
 void shifted_sums(const double* x, const double* y, std::int64_t length, double shift, double sums[2]);

@@ -110,6 +110,18 @@ def test_conv(case: Conv, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("case", CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_conv_whole(case: Conv, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All gradients by library products, and their Gram matrix."""
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+    input, grad = case.tensors(dtype)
+    want = reference.conv_per_sample_gradients(input.double(), grad.double(), *case.geometry)
+    there = input.cuda(), grad.cuda(), *case.geometry
+    assert_near(native.conv_per_sample_gradients(*there), want, dtype)
+    assert_near(native.conv_gram_matrix(*there), reference.gram_matrix(want), dtype)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize(
     ("n", "positions", "features"), [(64, 1, (64, 10)), (5, 128, (96, 40)), (3, 2500, (7, 5)), (1, 1, (1, 1))]
 )
