@@ -13,9 +13,15 @@ import knas
 from bench import machine
 from bench.measure import Measure, clock
 
+STARTED = pytest.StashKey[float]()
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="only n = 16 and small networks, few rounds")
+    parser.addoption("--stop-after", type=float, metavar="SECONDS", help="stop then, with the results so far")
+    parser.addoption(
+        "--whole-space", metavar="FILE", help="rank all of NAS-Bench-201, into this .csv or .parquet"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +51,16 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
 
 def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, Any]:
     return {"knas": knas.__version__}
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[STARTED] = clock()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    limit = item.config.getoption("--stop-after")
+    if limit is not None and clock() - item.config.stash[STARTED] > limit:
+        item.session.shouldstop = f"--stop-after {limit:.0f}"
 
 
 @pytest.fixture
