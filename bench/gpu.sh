@@ -127,4 +127,4 @@ while IFS=$'\t' read -r name verdict code seconds _; do
   printf '%-12s %-15s %9d %8d\n' "$name" "$verdict" "$code" "$seconds"
 done <"$steps"
 echo "results: $OUT"
-! cut -f 2 "$steps" | grep -q -e FAILED -e 'out of time'
+! cut -f 2 "$steps" | grep -q -e FAILED -e 'out of time' -e 'no time left'
