@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -31,15 +32,25 @@ class Exact:
         shares = [rows[layer][0, chosen].square().sum() for layer, chosen in entries.items()]
         return torch.stack(shares).mean().item()
 
-    def gram_times(self, vectors: Tensor) -> Tensor:
-        """G [n, n] @ vectors [n, k]."""
+    @cached_property
+    def vectors(self) -> Tensor:
+        """Random vectors [n, 2]."""
+        generator = torch.Generator().manual_seed(1)
+        return torch.randn(len(self.inputs), 2, dtype=torch.float64, generator=generator).to(
+            self.inputs.device
+        )
+
+    @cached_property
+    def gram_times_vectors(self) -> Tensor:
+        """G [n, n] @ vectors [n, 2]."""
         point = {name: parameter.detach() for name, parameter in self.parameters.items()}
         columns = []
-        for vector in vectors.T:
+        for vector in self.vectors.T:
             direction = dict(zip(point, self._backward(vector), strict=True))
             columns.append(jvp(self._outputs, (point,), (direction,))[1])
         return torch.stack(columns, 1)
 
+    @cached_property
     def gram_mean(self) -> float:
         """Eq. 15: ||(1/n) sum_i g_i||^2."""
         return sum(g.square().sum().item() for g in self._backward(1 / len(self.inputs)))

@@ -112,11 +112,11 @@ step cuda-tests 90 "${tests[@]}" "$root/tests" -m cuda
 step bench 170 "${pytest[@]}" -m cuda --stop-after 140 \
   --benchmark-json "$OUT/bench.json" --benchmark-columns min,median,rounds \
   "$root"/bench/test_{ceilings,layer_operators,gram_operator,launches,breakdown,memory,sampled_mgm,full_gram,growth}.py
-step rank 100 "${pytest[@]}" -m cuda --whole-space "$OUT/ranking.csv" \
+step rank 120 "${pytest[@]}" -m cuda --whole-space "$OUT/ranking.csv" \
   --benchmark-json "$OUT/rank.json" "$root/bench/test_whole_space.py"
-sanitizer memcheck 60
-sanitizer racecheck 60
-step core-tests 60 "${tests[@]}" "$root"/tests/{gradients,proxies,spaces} "$root"/tests/test_native*.py \
+sanitizer memcheck 50
+sanitizer racecheck 50
+step core-tests 45 "${tests[@]}" "$root"/tests/{gradients,proxies,spaces} "$root"/tests/test_native*.py \
   -m "not cuda and not slow"
 mapfile -t files < <(find "$OUT" -maxdepth 1 \( -name bench.json -o -name rank.json \) -size +0)
 step report 20 "$python" -c "import sys; sys.path.append('$root'); from bench.report import main; sys.exit(main())" \

@@ -63,8 +63,11 @@ class View:
 
     def ceiling_seconds(self, measurement: Measurement) -> float | None:
         """The least time in which the ceilings let the bytes and operations of a measurement be done."""
-        pairs = ((self.rate("copy", "bytes"), "bytes"), (self.rate("sgemm", "flops"), "flops"))
-        times = [measurement[key] / rate for rate, key in pairs if rate is not None and key in measurement]
+        ways = (("copy", "bytes"), ("read", "bytes"), ("sgemm", "flops"))
+        best: dict[str, float] = {}
+        for way, key in ways:
+            best[key] = max(best.get(key, 0.0), self.rate(way, key) or 0.0)
+        times = [measurement[key] / rate for key, rate in best.items() if rate and key in measurement]
         return max(times) if times else None
 
 
@@ -119,8 +122,8 @@ def networks(view: View) -> str:
 
 
 def ceilings(view: View) -> str:
-    """The measured copy bandwidth and matrix product."""
-    units = {"copy": ("bytes", "GB/s"), "sgemm": ("flops", "GFLOP/s")}
+    """The measured bandwidths and matrix product."""
+    units = {"copy": ("bytes", "GB/s"), "read": ("bytes", "GB/s"), "sgemm": ("flops", "GFLOP/s")}
     rows = []
     for way, (key, unit) in units.items():
         rate = view.rate(way, key)
@@ -174,7 +177,11 @@ def breakdown(view: View) -> str:
     rows = []
     for m in view.of("where the time goes"):
         total = sum(m["parts"].values())
-        rows += [(m["group"], part, milliseconds(t), percent(t / total)) for part, t in m["parts"].items()]
+        rows += [
+            (m["group"], part, milliseconds(t), percent(t / total)) for part, t in m["parts"].items() if t
+        ]
+        if "launches" in m:
+            rows.append((m["group"], f"launches: {m['launches']:,}", "", ""))
     return markdown(("score", "part", "ms", "share"), rows)
 
 

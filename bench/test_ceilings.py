@@ -1,4 +1,4 @@
-"""What can this machine do at most: copy bandwidth, and the rate of a large matrix product in float32?"""
+"""What can this machine do at most: bandwidths, and the rate of a large matrix product in float32?"""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ def test_copy(measure: Measure, device: str) -> None:
         group=f"copy of {size >> 20} MiB, bytes read and written",
         device=device,
         bytes=2 * size,
+    )
+
+
+@pytest.mark.parametrize("device", ON_DEVICES)
+def test_read(measure: Measure, device: str) -> None:
+    """The sum of a large tensor, far beyond the caches."""
+    size = 2**30 if device == "cuda" else 2**28
+    source = torch.rand(size // 4, device=device)
+    measure(
+        source.sum,
+        lambda got: relative(got, source.double().sum()),
+        question=QUESTION,
+        way="read",
+        group=f"sum of {size >> 20} MiB",
+        device=device,
+        bytes=size,
     )
 
 

@@ -69,6 +69,7 @@ def test_grouped_launch(measure: Measure, device: str, way: str) -> None:
         device=device,
         n=N,
         bytes=sum(layer.bytes(N) for layer in layers),
+        flops=sum(layer.operations(N) for layer in layers),
     )
 
 

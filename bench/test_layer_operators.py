@@ -68,6 +68,11 @@ class Layer:
         touched = columns.unique().numel() * plane(self.input) + rows.unique().numel() * plane(self.output)
         return 4 * n * touched
 
+    def operations(self, n: int) -> int:
+        """A multiplication and an addition for each entry, position and sample."""
+        positions = self.output[0] if self.operator == "linear_gram" else torch.Size(self.output[1:]).numel()
+        return 2 * n * positions * self.entries().numel()
+
 
 def conv(channels: int, side: int, kernel: int) -> Layer:
     shape = (channels, side, side)
@@ -114,6 +119,7 @@ def test_layer_operator(measure: Measure, device: str, name: str, n: int) -> Non
         n=n,
         calls=calls,
         bytes=layer.bytes(n),
+        flops=layer.operations(n),
     )
 
 
