@@ -9,6 +9,17 @@ from typing import Any
 
 import pytest
 
+NAMES = ("hypothesis", "hypothesis.strategies")
+
+
+class Module(ModuleType):
+    """The module and its strategies."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Anything()
+
 
 class Anything:
     """Takes the place of every strategy, setting and decorator."""
@@ -29,12 +40,12 @@ def skipped(*_: object, **__: object) -> Callable[..., Any]:
 
 def install() -> None:
     """For the time of the collection; PyTorch too asks whether there is a module of that name."""
-    module = ModuleType("hypothesis")
-    vars(module).update(given=skipped, settings=Anything(), strategies=Anything(), assume=Anything())
-    sys.modules.update({"hypothesis": module, "hypothesis.strategies": Anything()})  # type: ignore[dict-item]
+    for name in NAMES:
+        sys.modules[name] = Module(name)
+    vars(sys.modules["hypothesis"])["given"] = skipped
 
 
 def uninstall() -> None:
-    if not hasattr(sys.modules.get("hypothesis"), "__file__"):
-        sys.modules.pop("hypothesis", None)
-        sys.modules.pop("hypothesis.strategies", None)
+    for name in NAMES:
+        if isinstance(sys.modules.get(name), Module):
+            del sys.modules[name]
