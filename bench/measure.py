@@ -28,12 +28,12 @@ class Measure:
 
     def __init__(self, benchmark: BenchmarkFixture, quick: bool) -> None:
         self.benchmark = benchmark
-        self.seconds, self.most = (0.5, 4) if quick else (2.5, 12)
+        self.seconds, self.most = (0.4, 4) if quick else (1.0, 10)
 
     def __call__(
         self, run: Callable[[], object], error: Check, *, question: str, way: str, group: str, **facts: object
     ) -> None:
-        """Times `run` in as many rounds (2 to 12) as take about 2.5 seconds.
+        """Times `run` in as many rounds (2 to 10) as take about a second.
 
         Args:
             run: The way.
