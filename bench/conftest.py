@@ -1,33 +1,73 @@
-"""The network, the batch and the devices that benches share."""
+"""Options, markers and the fixture `measure`, which asserts before it times."""
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor, nn
+from pytest_benchmark.fixture import BenchmarkFixture
 
 import knas
+from bench import machine
+from bench.measure import Measure, clock
 
-#: The cell of 0.83 M parameters and 67 convolutions (three 3x3 and one 1x1 per cell).
-CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|skip_connect~1|nor_conv_3x3~2|"
-N = 64
+STARTED = pytest.StashKey[float]()
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
-def device(request: pytest.FixtureRequest) -> torch.device:
-    if request.param == "cuda" and not (torch.cuda.is_available() and knas.native.build_info().with_cuda):
-        pytest.skip("needs a GPU and knas's CUDA kernels")
-    return torch.device(request.param)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only n = 16 and small networks, few rounds")
+    parser.addoption("--stop-after", type=float, metavar="SECONDS", help="stop then, with the results so far")
+    parser.addoption(
+        "--whole-space", metavar="FILE", help="rank all of NAS-Bench-201, into this .csv or .parquet"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: left out by --quick")
+    config.addinivalue_line(
+        "filterwarnings", "ignore:.torch.jit.script:DeprecationWarning"
+    )  # PyTorch's, of jvp
+    # pytest-benchmark says so outside of what pytest's own filters reach; it is no error where all benches skip.
+    warnings.filterwarnings("ignore", "Not saving anything, no benchmarks")
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32 on every side
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        thorough = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=thorough)
+        items[:] = [item for item in items if item not in thorough]
+    for item in items:
+        item.add_marker(pytest.mark.benchmark(timer=clock))
+        if item.get_closest_marker("cuda") and not machine.runs_cuda():
+            item.add_marker(pytest.mark.skip(reason="needs a GPU and knas's CUDA kernels"))
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
+    machine_info.clear()  # of names of hosts and the like
+    machine_info.update(machine.describe())
+
+
+def pytest_benchmark_generate_commit_info(config: pytest.Config) -> dict[str, Any]:
+    return {"knas": knas.__version__}
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[STARTED] = clock()
+
+
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    limit = item.config.getoption("--stop-after")
+    if limit is not None and clock() - item.config.stash[STARTED] > limit:
+        item.session.shouldstop = f"--stop-after {limit:.0f}"
 
 
 @pytest.fixture
-def network(device: torch.device) -> nn.Module:
-    space = knas.spaces.create("nas-bench-201")
-    return space.build(space.parse(CELL)).to(device)
-
-
-@pytest.fixture
-def batch(device: torch.device) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    inputs = torch.randn(N, 3, 32, 32, generator=generator)
-    return inputs.to(device), (torch.arange(N) % 10).to(device)
+def measure(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Iterator[Measure]:
+    yield Measure(benchmark, request.config.getoption("--quick"))
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -1,18 +1,21 @@
-"""Sampled MGM (Eq. 16) in pure PyTorch, as one would write it without knas: what the benches compare against."""
+"""Per-sample gradients and their MGM in pure PyTorch, as one would write them without knas, and the floors of both.
+
+Each way takes a network in evaluation mode and `keep(layer, rows [k, p])`, which is called with the gradients of k
+samples for all p parameters of a layer and returns what is kept of them [k, s].
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn import functional as F
 
-from knas.gradients import Gradients, Settings, make_batch, random_entries
-
-SEED = 0
-
-Entries = dict[str, Tensor]
+Rows = dict[str, Tensor]
+Keep = Callable[[str, Tensor], Tensor]
 
 
 def calibrated(model: nn.Module, inputs: Tensor) -> nn.Module:
@@ -31,26 +34,18 @@ def calibrated(model: nn.Module, inputs: Tensor) -> nn.Module:
     return model
 
 
-def entries_of(model: nn.Module, inputs: Tensor) -> Entries:
-    """The entries that knas samples with `SEED`, per layer, numbered through the layer's parameters."""
-    layers = Gradients(model, make_batch(inputs, None, inputs.device), Settings()).layers.layers
-    draw = random_entries(50, SEED)
-    return {layer.name: draw(layer).to(inputs.device) for layer in layers}
-
-
-def by_backward_passes(model: nn.Module, inputs: Tensor, entries: Entries) -> float:
+def backward_passes(model: nn.Module, inputs: Tensor, keep: Keep) -> Rows:
     """One backward pass per sample."""
     names, parameters = zip(*model.named_parameters(), strict=True)
-    rows: dict[str, list[Tensor]] = {name: [] for name in entries}
+    rows: dict[str, list[Tensor]] = {}
     for sample in inputs.split(1):
-        found = torch.autograd.grad(model(sample).sum(), parameters, allow_unused=True)
-        flat = [g if g is not None else torch.zeros_like(p) for g, p in zip(found, parameters, strict=True)]
-        for layer, vector in _join(names, [g.flatten() for g in flat], 0).items():
-            rows[layer].append(vector[entries[layer]])
-    return _mean({layer: torch.stack(vectors) for layer, vectors in rows.items()})
+        found = torch.autograd.grad(model(sample).sum(), parameters)
+        for layer, vector in by_layer(names, [gradient.flatten()[None] for gradient in found]).items():
+            rows.setdefault(layer, []).append(keep(layer, vector))
+    return {layer: torch.cat(vectors) for layer, vectors in rows.items()}
 
 
-def by_torch_func(model: nn.Module, inputs: Tensor, entries: Entries) -> float:
+def torch_func(model: nn.Module, inputs: Tensor, keep: Keep) -> Rows:
     """`torch.func.vmap(grad)` over the samples."""
     parameters = {name: parameter.detach() for name, parameter in model.named_parameters()}
 
@@ -58,30 +53,92 @@ def by_torch_func(model: nn.Module, inputs: Tensor, entries: Entries) -> float:
         return functional_call(model, values, (sample[None],)).sum()
 
     found = vmap(grad(output), in_dims=(None, 0))(parameters, inputs)
-    rows = _join(found, [gradient.flatten(1) for gradient in found.values()], 1)
-    return _mean({layer: vectors[:, entries[layer]] for layer, vectors in rows.items()})
+    rows = by_layer(found, [gradient.flatten(1) for gradient in found.values()])
+    return {layer: keep(layer, vectors) for layer, vectors in rows.items()}
 
 
-def frozen_pass(model: nn.Module, inputs: Tensor) -> None:
+def unfold_and_multiply(model: nn.Module, inputs: Tensor, keep: Keep) -> Rows:
+    """One frozen pass with hooks: per layer, its unfolded input times its output's gradient, in one batched product."""
+    rows: Rows = {}
+    handles = []
+    for name, module in model.named_modules():
+        if rule := next((rule for kind, rule in RULES.items() if isinstance(module, kind)), None):
+
+            def watch(
+                module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor, name=name, rule=rule
+            ) -> None:  # type: ignore[no-untyped-def]
+                def reduce(gradient: Tensor) -> None:
+                    rows[name] = keep(name, rule(module, arguments[0].detach(), gradient))
+
+                output.register_hook(reduce)
+
+            handles.append(module.register_forward_hook(watch))
+    frozen_pass(model, inputs)
+    for handle in handles:
+        handle.remove()
+    return rows
+
+
+def conv_rows(layer: nn.Conv2d, inputs: Tensor, gradient: Tensor) -> Tensor:
+    """dL/dw[o, (c, u)] = sum_t gradient[o, t] * unfold(input)[(c, u), t], for one group without bias."""
+    columns = F.unfold(inputs, layer.kernel_size, layer.dilation, layer.padding, layer.stride)  # type: ignore[arg-type]
+    return torch.bmm(gradient.flatten(2), columns.transpose(1, 2)).flatten(1)
+
+
+def linear_rows(layer: nn.Linear, inputs: Tensor, gradient: Tensor) -> Tensor:
+    inputs, gradient = (t.flatten(1, -2) if t.dim() > 2 else t[:, None] for t in (inputs, gradient))
+    return torch.cat([torch.bmm(gradient.transpose(1, 2), inputs).flatten(1), gradient.sum(1)], 1)
+
+
+def batch_norm_rows(layer: nn.BatchNorm2d, inputs: Tensor, gradient: Tensor) -> Tensor:
+    normal = F.batch_norm(inputs, layer.running_mean, layer.running_var, eps=layer.eps)
+    return torch.cat([(normal * gradient).sum((2, 3)), gradient.sum((2, 3))], 1)
+
+
+def layer_norm_rows(layer: nn.LayerNorm, inputs: Tensor, gradient: Tensor) -> Tensor:
+    normal = F.layer_norm(inputs, layer.normalized_shape, eps=layer.eps)
+    return torch.cat([(t if t.dim() == 2 else t.sum(1)) for t in (normal * gradient, gradient)], 1)
+
+
+RULES: dict[type[nn.Module], Callable[..., Tensor]] = {
+    nn.Conv2d: conv_rows,
+    nn.Linear: linear_rows,
+    nn.BatchNorm2d: batch_norm_rows,
+    nn.LayerNorm: layer_norm_rows,
+}
+
+
+def frozen_pass(model: nn.Module, inputs: Tensor) -> Tensor:
     """Forward and backward with frozen weights: only activation gradients flow. The floor of any sampled score."""
-    torch.autograd.grad(model(inputs.requires_grad_()).sum(), inputs)
+    inputs = inputs.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(inputs).sum(), inputs)
+    return gradient
 
 
 def training_step(
     model: nn.Module, optimizer: torch.optim.Optimizer, inputs: Tensor, targets: Tensor
-) -> None:
-    """An ordinary training step of the same batch."""
+) -> Tensor:
+    """An ordinary training step of the same batch; returns the loss before it."""
     optimizer.zero_grad()
-    nn.functional.cross_entropy(model(inputs), targets).backward()
+    loss = F.cross_entropy(model(inputs), targets)
+    loss.backward()
     optimizer.step()
+    return loss.detach()
 
 
-def _join(names: object, flat: list[Tensor], axis: int) -> dict[str, Tensor]:
+def by_layer(names: Iterable[str], rows: list[Tensor]) -> Rows:
+    """Joins the gradients [k, p] of the parameters of each layer."""
     layers: dict[str, list[Tensor]] = {}
-    for name, vector in zip(names, flat, strict=True):
+    for name, vector in zip(names, rows, strict=True):
         layers.setdefault(name.rpartition(".")[0], []).append(vector)
-    return {layer: torch.cat(parts, axis) for layer, parts in layers.items()}
+    return {layer: torch.cat(parts, 1) for layer, parts in layers.items()}
 
 
-def _mean(rows: dict[str, Tensor]) -> float:
+def sampled_mgm(rows: Rows) -> float:
+    """Eq. 16: ||(1/n) sum_i g_i||^2 over the sampled entries of each layer, averaged over layers."""
     return torch.stack([vectors.mean(0).square().sum() for vectors in rows.values()]).mean().item()
+
+
+def gram(rows: Rows) -> Tensor:
+    """Gram matrix [n, n] of all layers together."""
+    return torch.stack([vectors @ vectors.T for vectors in rows.values()]).sum(0)

@@ -1,73 +1,49 @@
-"""How much does the sampled MGM of a network cost beside its floors and beside pure PyTorch?
+"""What does the sampled MGM (Eq. 16) of a network cost beside its floors, pure PyTorch and other libraries?
 
-Every way is timed by its best of a few rounds in one run, so that the table's ratios are of one machine and moment:
     pytest bench/test_sampled_mgm.py
+
+The ways but knas are given the BatchNorm statistics; knas takes them in its one forward pass.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import pure_pytorch
 import pytest
-import torch
-from pytest_benchmark.fixture import BenchmarkFixture
-from torch import Tensor, nn
+from torch import Tensor
 
 import knas
-
-Way = Callable[[], object]
-
-
-def ways(network: nn.Module, inputs: Tensor, targets: Tensor) -> dict[str, Way]:
-    entries = pure_pytorch.entries_of(network, inputs)
-    fixed = pure_pytorch.calibrated(network, inputs)
-    frozen = {
-        mode: pure_pytorch.calibrated(network, inputs).train(mode).requires_grad_(False)
-        for mode in (True, False)
-    }
-    trained = pure_pytorch.calibrated(network, inputs).train()
-    optimizer = torch.optim.SGD(trained.parameters(), 0.1, momentum=0.9, nesterov=True)
-    return {
-        "frozen pass, evaluation mode": lambda: pure_pytorch.frozen_pass(frozen[False], inputs.clone()),
-        "frozen pass, training mode": lambda: pure_pytorch.frozen_pass(frozen[True], inputs.clone()),
-        "training step": lambda: pure_pytorch.training_step(trained, optimizer, inputs, targets),
-        "knas": lambda: knas.score(network, inputs, seed=pure_pytorch.SEED).value,
-        "knas, full": lambda: knas.score(network, inputs, estimator="full").value,
-        "backward passes": lambda: pure_pytorch.by_backward_passes(fixed, inputs, entries),
-        "torch.func": lambda: pure_pytorch.by_torch_func(fixed, inputs, entries),
-    }
+from bench.exact import relative
+from bench.measure import Measure
+from bench.pure_pytorch import sampled_mgm
+from bench.ways import FLOOR_ERRORS, FLOORS, PER_SAMPLE, Error, Way, time_way
+from bench.workload import SEED, Case, Workload, cases
 
 
-WAYS = (
-    "frozen pass, evaluation mode",
-    "frozen pass, training mode",
-    "training step",
-    "knas",
-    "knas, full",
-    "backward passes",
-    "torch.func",
-)
+def error(got: float, load: Workload) -> float:
+    return relative(got, load.exact.sampled_mgm(load.entries))
 
 
-@pytest.fixture
-def all_ways(network: nn.Module, batch: tuple[Tensor, Tensor]) -> dict[str, Way]:
-    return ways(network, *batch)
+def per_sample(way: str) -> Way:
+    def prepare(load: Workload) -> Callable[[], float]:
+        rows = PER_SAMPLE[way](load.fixed)
+
+        def keep(layer: str, vectors: Tensor) -> Tensor:
+            return vectors[:, load.entries[layer]]
+
+        return lambda: sampled_mgm(rows(load.inputs, keep))
+
+    return prepare
 
 
-def test_agreement(all_ways: dict[str, Way]) -> None:
-    value = all_ways["knas"]()
-    assert all_ways["backward passes"]() == pytest.approx(value, rel=1e-4)
-    assert all_ways["torch.func"]() == pytest.approx(value, rel=1e-4)
+def by_knas(load: Workload) -> Callable[[], float]:
+    return lambda: knas.score(load.model, load.inputs, seed=SEED).value
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_time(benchmark: BenchmarkFixture, all_ways: dict[str, Way], device: torch.device, way: str) -> None:
-    def run() -> None:
-        all_ways[way]()
-        if device.type == "cuda":
-            torch.cuda.synchronize()
+WAYS: dict[str, Way] = {**FLOORS, "knas": by_knas, **{way: per_sample(way) for way in PER_SAMPLE}}
+ERRORS: dict[str, Error] = {**dict.fromkeys(WAYS, error), **FLOOR_ERRORS}
 
-    benchmark.group = f"sampled MGM, n = 64, 0.83 M parameters, {device.type}"
-    slow = way in ("backward passes", "torch.func")
-    benchmark.pedantic(run, rounds=4 if slow else 12, warmup_rounds=1)
+
+@pytest.mark.parametrize(("case", "way"), cases(WAYS, slow=PER_SAMPLE))
+def test_sampled_mgm(measure: Measure, case: Case, way: str) -> None:
+    time_way(measure, "sampled MGM", case, way, WAYS, ERRORS)

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import without_hypothesis
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# A machine with a GPU may lack these; the kernels' tests need none of them.
+if importlib.util.find_spec("hypothesis") is None:
+    without_hypothesis.install()
+collect_ignore = [] if importlib.util.find_spec("typer") else ["test_cli.py", "packaging/test_doctor.py"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -47,6 +54,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if marked and (reason := no_cuda_reason()):
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish() -> None:
+    without_hypothesis.uninstall()
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.cuda)])
