@@ -69,7 +69,7 @@ def gram_of_positions(input: Tensor, deltas: Tensor) -> Tensor:
     n, positions = input.shape[:2]
     if positions == 1:
         return native.gram_matrix(input[:, 0]) * native.gram_matrix(deltas[:, 0])
-    (a, scale), (d, other) = (_near_one(tensor.to(native.accumulate_type(tensor))) for tensor in (input, deltas))
+    (a, scale), (d, other) = (near_one(tensor.to(native.accumulate_type(tensor))) for tensor in (input, deltas))
     a, d = a.flatten(0, 1), d.flatten(0, 1)
     matrix = input.new_zeros(n, n, dtype=torch.float64)
     rows = max(_BLOCK // max(n * positions**2 * a.element_size(), 1), 1)
@@ -82,7 +82,7 @@ def gram_of_positions(input: Tensor, deltas: Tensor) -> Tensor:
     return (matrix.tril() + matrix.tril(-1).T) * (scale * other).square()
 
 
-def _near_one(tensor: Tensor) -> tuple[Tensor, Tensor]:
-    """The tensor over a power of two, which is returned in float64, so that products of four stay in range."""
+def near_one(tensor: Tensor) -> tuple[Tensor, Tensor]:
+    """The tensor over a power of two, which is returned in float64, so that products of its elements stay in range."""
     exponent = torch.frexp(tensor.abs().amax())[1].clamp(-125, 125)
     return torch.ldexp(tensor, -exponent), torch.exp2(exponent.double())

@@ -71,3 +71,6 @@ def test_indices(dtype: torch.dtype) -> None:
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     assert (gram_of_indices(indices, deltas) - want).abs().max() <= tolerance * want.abs().max()
     assert torch.equal(gram_of_indices(indices * 0 - 1, deltas), torch.zeros(7, 7, dtype=torch.float64))
+    for factor in (2.0**-90, 2.0**90):  # squares that float32 does not hold
+        scaled = gram_of_indices(indices, deltas * factor) / factor**2
+        assert (scaled - want).abs().max() <= tolerance * want.abs().max()

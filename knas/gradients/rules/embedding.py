@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from knas import native
 from knas.gradients.arguments import arguments
+from knas.gradients.forms import near_one
 from knas.gradients.rules.base import Call, Rule
 
 _EMBEDDING = {
@@ -107,7 +108,7 @@ def gram_of_indices(indices: Tensor, deltas: Tensor) -> Tensor:
     keys, order = (indices * n + samples).flatten().sort()  # negative ones first
     order = order[keys >= 0]
     rows, counts = torch.unique_consecutive(keys[keys >= 0], return_counts=True)
-    values = deltas.flatten(0, 1).to(native.accumulate_type(deltas))
+    values, scale = near_one(deltas.flatten(0, 1).to(native.accumulate_type(deltas)))
     sums = F.embedding_bag(
         order, values, counts.cumsum(0) - counts, mode="sum"
     )  # [rows, d]: h of each pair (v, i)
@@ -119,4 +120,4 @@ def gram_of_indices(indices: Tensor, deltas: Tensor) -> Tensor:
         who = rows[members] % n
         products = torch.bmm(sums[members], sums[members].mT).double()  # [rows, m, m]
         matrix.index_add_(0, (who[:, :, None] * n + who[:, None, :]).flatten(), products.flatten())
-    return matrix.view(n, n)
+    return matrix.view(n, n) * scale.square()
