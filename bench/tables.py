@@ -9,7 +9,8 @@ from typing import Any
 from bench.results import Measurement, Result
 
 FROZEN, TRAINING_MODE, STEP = "frozen pass, evaluation mode", "frozen pass, training mode", "training step"
-FLOORS = (FROZEN, TRAINING_MODE, STEP)
+CHANNELS_LAST = "frozen pass, channels last"
+FLOORS = (FROZEN, CHANNELS_LAST, TRAINING_MODE, STEP)
 OTHERS = ("backward passes", "torch.func", "unfold + bmm", "Opacus", "BackPACK")
 
 

@@ -31,10 +31,10 @@ PER_SAMPLE: dict[str, Callable[[torch.nn.Module], Callable[[Tensor, Keep], Rows]
 }
 
 
-def frozen_pass(load: Workload, training: bool) -> Callable[[], Tensor]:
+def frozen_pass(load: Workload, training: bool, order: torch.memory_format) -> Callable[[], Tensor]:
     """Forward and backward with frozen weights."""
-    model = load.copy_of_fixed().train(training).requires_grad_(False)
-    return partial(pure_pytorch.frozen_pass, model, load.inputs)
+    model = load.copy_of_fixed().train(training).requires_grad_(False).to(memory_format=order)
+    return partial(pure_pytorch.frozen_pass, model, load.inputs.to(memory_format=order))
 
 
 def training_step(load: Workload) -> Callable[[], Tensor]:
@@ -45,12 +45,14 @@ def training_step(load: Workload) -> Callable[[], Tensor]:
 
 
 FLOORS: dict[str, Way] = {
-    "frozen pass, evaluation mode": partial(frozen_pass, training=False),
-    "frozen pass, training mode": partial(frozen_pass, training=True),
+    "frozen pass, evaluation mode": partial(frozen_pass, training=False, order=torch.contiguous_format),
+    "frozen pass, channels last": partial(frozen_pass, training=False, order=torch.channels_last),
+    "frozen pass, training mode": partial(frozen_pass, training=True, order=torch.contiguous_format),
     "training step": training_step,
 }
 FLOOR_ERRORS: dict[str, Error] = {
     "frozen pass, evaluation mode": lambda got, load: relative(got, load.exact.input_gradient(False)),
+    "frozen pass, channels last": lambda got, load: relative(got, load.exact.input_gradient(False)),
     "frozen pass, training mode": lambda got, load: relative(got, load.exact.input_gradient(True)),
     "training step": lambda got, load: relative(got, load.exact.loss(load.targets)),
 }
