@@ -173,7 +173,7 @@ def conv_gram_matrix(
 
 @dataclass(frozen=True)
 class SampledLayer:
-    """One layer of `grouped_gram`.
+    """What `layer_gram` and `grouped_gram` take of a layer.
 
     Attributes:
         kind: "conv", "linear" or "affine".
@@ -182,6 +182,12 @@ class SampledLayer:
 
     kind: Literal["conv", "linear", "affine"]
     arguments: tuple[Any, ...]
+
+
+def layer_gram(layer: SampledLayer) -> Tensor:
+    """`STATISTICS` of one layer by the operator of its kind: float64 [4]."""
+    operators = {"conv": conv_gram, "linear": linear_gram, "affine": affine_gram}
+    return operators[layer.kind](*layer.arguments)
 
 
 def grouped_gram(layers: Sequence[SampledLayer]) -> Tensor:

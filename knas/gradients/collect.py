@@ -76,17 +76,29 @@ class SampledCollector(Collector):
         layers: The model's layers.
         entries: The sampled entries of each layer, on the model's device.
         fuse: Whether the whole batch comes in one part and its `native.STATISTICS` are all that is wanted.
+        grouped: Whether those of all layers are taken together after the backward pass, by `native.grouped_gram`.
     """
 
-    def __init__(self, layers: Layers, entries: Mapping[Layer, Tensor], *, fuse: bool) -> None:
+    def __init__(
+        self, layers: Layers, entries: Mapping[Layer, Tensor], *, fuse: bool, grouped: bool = False
+    ) -> None:
         super().__init__(layers)
-        self.entries, self.fuse = entries, fuse
+        self.entries, self.fuse, self.grouped = entries, fuse, grouped
         self.statistics: dict[Layer, Tensor] = {}
+        self._waiting: dict[Layer, native.SampledLayer] = {}
 
     @override
     def begin(self, capture: Capture) -> None:
         super().begin(capture)
-        self.statistics = {}
+        self.statistics, self._waiting = {}, {}
+
+    @override
+    def end(self) -> None:
+        super().end()
+        if self._waiting:
+            rows = native.grouped_gram(list(self._waiting.values())).unbind()
+            self.statistics.update(zip(self._waiting, rows, strict=True))
+            self._waiting = {}
 
     @override
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
@@ -95,7 +107,11 @@ class SampledCollector(Collector):
             return
         alone = self.alone(layer, use)
         if alone and self.fuse:
-            self.statistics[layer] = use.rule.statistics(use.call, grad, entries)
+            later = use.rule.layer(use.call, grad, entries) if self.grouped else None
+            if later:
+                self._waiting[layer] = later
+            else:
+                self.statistics[layer] = use.rule.statistics(use.call, grad, entries)
         elif alone:
             self.add(layer, entries.numel(), slice(None), use.rule.sampled(use.call, grad, entries))
         else:

@@ -69,7 +69,9 @@ def gram_of_positions(input: Tensor, deltas: Tensor) -> Tensor:
     n, positions = input.shape[:2]
     if positions == 1:
         return native.gram_matrix(input[:, 0]) * native.gram_matrix(deltas[:, 0])
-    (a, scale), (d, other) = (near_one(tensor.to(native.accumulate_type(tensor))) for tensor in (input, deltas))
+    (a, scale), (d, other) = (
+        near_one(tensor.to(native.accumulate_type(tensor))) for tensor in (input, deltas)
+    )
     a, d = a.flatten(0, 1), d.flatten(0, 1)
     matrix = input.new_zeros(n, n, dtype=torch.float64)
     rows = max(_BLOCK // max(n * positions**2 * a.element_size(), 1), 1)

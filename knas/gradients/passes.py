@@ -39,7 +39,9 @@ class Settings:
     """How gradients are taken.
 
     `parts` fixes the parts of the batch (mini-batches that are units of their own); else `micro_batch` is their size,
-    and None takes the whole batch, or less where that does not fit the memory.
+    and None takes the whole batch, or less where that does not fit the memory. `grouped` takes the statistics of all
+    layers in a few launches after the backward pass instead of two for each layer within it, for the memory of all
+    output gradients.
 
     Raises:
         UsageError: `of` or `batch_norm` is not among `OBJECTIVES` and `POLICIES`.
@@ -50,6 +52,7 @@ class Settings:
     seed: int = 0
     micro_batch: int | None = None
     parts: tuple[int, ...] | None = None
+    grouped: bool = False
 
     def __post_init__(self) -> None:
         """Checks the names."""
@@ -133,7 +136,9 @@ class Gradients:
         on_device = dict(zip(entries, parts, strict=True))
 
         def run(sizes: Sequence[int]) -> SampledCollector:
-            collector = SampledCollector(self.layers, on_device, fuse=fuse and len(sizes) == 1)
+            collector = SampledCollector(
+                self.layers, on_device, fuse=fuse and len(sizes) == 1, grouped=self.settings.grouped
+            )
             self._round(sizes, collector)
             return collector
 

@@ -125,6 +125,18 @@ def test_sampling_is_uniform() -> None:
     assert ((counts / draws - expected).abs() < 5 * (expected / draws) ** 0.5).all()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_grouped_statistics(name: str) -> None:
+    """All layers together after the backward pass: the same numbers as within it."""
+    model, inputs = setup(name)
+    batch, entries = make_batch(inputs, None, torch.device("cpu")), random_entries(20, 0)
+    alone = Gradients(model, batch, Settings()).statistics(entries)
+    together = Gradients(model, batch, Settings(grouped=True)).statistics(entries)
+    assert [layer.name for layer in alone] == [layer.name for layer in together]
+    for one, other in zip(alone.values(), together.values(), strict=True):
+        assert torch.equal(one, other)
+
+
 class Viewed(nn.Module):
     """Counts on contiguous planes: `view` fails where channels lie side by side."""
 

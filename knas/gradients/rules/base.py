@@ -72,8 +72,14 @@ class Rule(ABC):
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """All per-sample gradients [n, weight size] and [n, bias size]; None for a parameter that the call lacks."""
 
+    def layer(self, call: Call, grad: Tensor, entries: Tensor) -> native.SampledLayer | None:
+        """What the operators that never store the sampled gradients take; None where there is none for the rule."""
+        return None
+
     def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         """`knas.native.STATISTICS` of the sampled gradients."""
+        if layer := self.layer(call, grad, entries):
+            return native.layer_gram(layer)
         return native.gram_statistics(self.sampled(call, grad, entries))[: len(native.STATISTICS)]
 
     def gram(self, call: Call, grad: Tensor) -> Tensor:

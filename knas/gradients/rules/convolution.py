@@ -57,8 +57,8 @@ class ConvolutionRule(Rule):
         return native.conv_sampled_gradients(call.input, grad, entries, *call.geometry)
 
     @override
-    def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
-        return native.conv_gram(call.input, grad, entries, *call.geometry)
+    def layer(self, call: Call, grad: Tensor, entries: Tensor) -> native.SampledLayer:
+        return native.SampledLayer("conv", (call.input, grad, entries, *call.geometry))
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:

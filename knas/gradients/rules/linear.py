@@ -43,8 +43,8 @@ class LinearRule(Rule):
         return native.linear_sampled_gradients(*_positions(call.input, grad), entries)
 
     @override
-    def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
-        return native.linear_gram(*_positions(call.input, grad), entries)
+    def layer(self, call: Call, grad: Tensor, entries: Tensor) -> native.SampledLayer:
+        return native.SampledLayer("linear", (*_positions(call.input, grad), entries))
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:

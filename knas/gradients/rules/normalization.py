@@ -33,9 +33,9 @@ class ChannelRule(Rule):
         return native.affine_sampled_gradients(*_planes(call.input, grad), mean, rstd, entries)
 
     @override
-    def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
+    def layer(self, call: Call, grad: Tensor, entries: Tensor) -> native.SampledLayer:
         mean, rstd = call.extra
-        return native.affine_gram(*_planes(call.input, grad), mean, rstd, entries)
+        return native.SampledLayer("affine", (*_planes(call.input, grad), mean, rstd, entries))
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -135,8 +135,9 @@ class LayerNormRule(Rule):
         return native.linear_sampled_gradients(*self._positions(call, grad), self._diagonal(call, entries))
 
     @override
-    def statistics(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
-        return native.linear_gram(*self._positions(call, grad), self._diagonal(call, entries))
+    def layer(self, call: Call, grad: Tensor, entries: Tensor) -> native.SampledLayer:
+        arguments = *self._positions(call, grad), self._diagonal(call, entries)
+        return native.SampledLayer("linear", arguments)
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
