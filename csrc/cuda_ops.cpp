@@ -72,13 +72,9 @@ Tensor affine_gram(const Tensor& input, const Tensor& grad_output, const Tensor&
   });
 }
 
-Tensor gram_matrix(const Tensor& vectors) {
-  check_vectors(vectors, "gram_matrix");
-  const c10::cuda::CUDAGuard guard(vectors.device());
-  const auto v = vectors.contiguous();
+Tensor row_products(const Tensor& v) {
   const std::int64_t n = v.size(0), p = v.size(1);
   const auto doubles = v.options().dtype(at::kDouble);
-  if (v.numel() == 0) return at::zeros({n, n}, doubles);
   auto gram = at::empty({n, n}, doubles), scratch = at::empty({cuda::gram_matrix_scratch(n, p)}, doubles);
   dispatch_elements(v, "gram_matrix", [&](auto t) {
     cuda::gram_matrix(const_data<decltype(t)>(v), n, p, scratch.mutable_data_ptr<double>(), gram.mutable_data_ptr<double>(),
@@ -86,6 +82,19 @@ Tensor gram_matrix(const Tensor& vectors) {
   });
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   return gram;
+}
+
+// Squares of float32 and bfloat16 leave the range of the sums where gradients do not: rows are scaled to a largest entry near 1 first, by
+// powers of two. Always, since to look whether it is needed would wait for the device.
+Tensor gram_matrix(const Tensor& vectors) {
+  check_vectors(vectors, "gram_matrix");
+  const c10::cuda::CUDAGuard guard(vectors.device());
+  const auto v = vectors.contiguous();
+  if (v.numel() == 0) return at::zeros({v.size(0), v.size(0)}, v.options().dtype(at::kDouble));
+  if (v.scalar_type() != at::kFloat && v.scalar_type() != at::kBFloat16) return row_products(v);
+  const auto exponent = std::get<1>(at::frexp(v.abs().amax(1).to(at::kFloat))).clamp(-125, 125);  // [n]
+  const auto down = at::exp2(exponent.neg().to(at::kFloat)).to(v.scalar_type()), up = at::exp2(exponent.to(at::kDouble));
+  return row_products((v * down.unsqueeze(1)).contiguous()) * up.unsqueeze(1) * up;
 }
 
 Tensor gram_statistics(const Tensor& vectors) {

@@ -8,7 +8,7 @@ in float64 on the input's device. The same build gives the same bits on every ru
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -186,7 +186,11 @@ class SampledLayer:
 
 def layer_gram(layer: SampledLayer) -> Tensor:
     """`STATISTICS` of one layer by the operator of its kind: float64 [4]."""
-    operators = {"conv": conv_gram, "linear": linear_gram, "affine": affine_gram}
+    operators: dict[str, Callable[..., Tensor]] = {
+        "conv": conv_gram,
+        "linear": linear_gram,
+        "affine": affine_gram,
+    }
     return operators[layer.kind](*layer.arguments)
 
 

@@ -358,3 +358,14 @@ def test_devices_must_agree(layer: str) -> None:
     mixed = (arguments[0].cuda(), *arguments[1:])  # type: ignore[attr-defined]
     with pytest.raises(RuntimeError, match=r"must be on|one device"):
         getattr(native, f"{layer}_gram")(*mixed)
+
+
+def test_gram_of_rows_far_apart() -> None:
+    """The smallest and the largest gradients side by side: each product has its digits."""
+    generator = torch.Generator().manual_seed(0)
+    magnitudes = torch.tensor([1e-42, 1e-20, 0.0, 1.0, 1e35])[:, None]
+    vectors = torch.randn(5, 60, generator=generator) * magnitudes
+    want, norms = reference.gram_matrix(vectors.double()), vectors.double().norm(dim=1)
+    assert bool(
+        ((native.gram_matrix(vectors.cuda()).cpu() - want).abs() <= 1e-5 * norms[:, None] * norms).all()
+    )

@@ -180,3 +180,12 @@ def test_same_ranking_by_emulated_kernels(emulated: object, monkeypatch: pytest.
     assert by_kernels != by_cpu  # other code: rounded elsewhere
     np.testing.assert_allclose(by_kernels, by_cpu, rtol=1e-5)
     assert np.array_equal(np.argsort(by_kernels), np.argsort(by_cpu))
+
+
+def test_gram_of_rows_far_apart(emulated: object) -> None:
+    """The smallest and the largest gradients side by side: each product has its digits."""
+    generator = torch.Generator().manual_seed(0)
+    magnitudes = torch.tensor([1e-42, 1e-20, 0.0, 1.0, 1e35])[:, None]
+    vectors = torch.randn(5, 60, generator=generator) * magnitudes
+    want, norms = reference.gram_matrix(vectors.double()), vectors.double().norm(dim=1)
+    assert bool(((emulated.gram_matrix(vectors) - want).abs() <= 1e-5 * norms[:, None] * norms).all())
