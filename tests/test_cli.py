@@ -42,6 +42,11 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -
         ("--threads 0", "--threads"),
         ("--space nas-bench-210", "nas-bench-201"),
         ("--algorithm kans", "did you mean 'knas'"),
+        ("--algorithm-option sample", "--algorithm-option 'sample' must be NAME=VALUE, such as seconds=600"),
+        (
+            "--algorithm-option sampels=3",
+            "unknown option of algorithm knas 'sampels': did you mean 'samples'",
+        ),
         ("--proxy mmg", "mgm"),
         ("--estimator fulll", "full"),
         ("--proxy-option sample", "NAME=VALUE"),

@@ -24,6 +24,10 @@ def command(
     space: options.Space = "nas-bench-201",
     dataset: options.Dataset = "digits",
     algorithm: Annotated[str, typer.Option(help="Search algorithm.")] = "knas",
+    algorithm_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Any option of the algorithm; repeatable."),
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Architectures to score.")] = None,
     top_k: Annotated[
         int | None, typer.Option(help="Architectures to train: those with the best scores.")
@@ -89,6 +93,9 @@ def command(
         space=space,
         dataset=dataset,
         algorithm=algorithm,
+        algorithm_options=options.named_values(
+            "--algorithm-option", algorithm_option, {}, example="seconds=600"
+        ),
         samples=samples,
         top_k=top_k,
         epochs=epochs,

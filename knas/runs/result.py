@@ -25,10 +25,13 @@ class _Named:
 
 @dataclass(frozen=True)
 class Candidate(_Named):
-    """One of the top k by score; accuracy in per cent, None where training failed for `reason`."""
+    """One of those that were chosen for training.
+
+    `score` is None where the algorithm scores nothing; accuracy in per cent, None where training failed for `reason`.
+    """
 
     architecture: str
-    score: float
+    score: float | None
     validation_accuracy: float | None
     reason: str | None = None
 
@@ -65,7 +68,7 @@ class SearchResult(_Named):
         algorithm: what chose them.
         scored: architectures with a score.
         failed: architectures whose score failed; they are never ranked.
-        top_k: the architectures that were trained, by descending score.
+        top_k: the architectures that were trained, by descending score (in the order of training without scores).
         best: the one of `top_k` with the highest validation accuracy.
         seconds: spent on scoring ("score"), training the top k ("train") and the control ("control").
         versions: of knas, torch, Python and, where it was used, CUDA.

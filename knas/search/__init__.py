@@ -26,6 +26,7 @@ def search(
     seed: int = 0,
     run: str | Path | None = None,
     *,
+    algorithm_options: Mapping[str, Any] | None = None,
     proxy: str = "mgm",
     proxy_options: Mapping[str, Any] | None = None,
     score_samples: int = 64,
@@ -39,10 +40,10 @@ def search(
     device: str | torch.device | None = None,
     progress: Watcher | None = None,
 ) -> SearchResult:
-    """Find an architecture by Algorithm 1 of the KNAS paper (arXiv 2111.13293) and train it.
+    """Find an architecture by Algorithm 1 of the KNAS paper (arXiv 2111.13293), or another algorithm, and train it.
 
-    Draw architectures, score them untrained, train the `top_k` with the highest scores, choose by validation
-    accuracy. Everything is recorded in the run's folder as it happens: the same call on the same folder goes
+    Algorithm 1: draw architectures, score them untrained, train the `top_k` with the highest scores, choose by
+    validation accuracy. Everything is recorded in the run's folder as it happens: the same call on the same folder goes
     on where an earlier one was interrupted, even by `kill -9`, and returns a finished run's result as it is.
 
     Where None, `samples`, `top_k`, `epochs`, `channels` and `cells_per_stage` are 100, 20, 20, 16 and 5 as in the
@@ -51,12 +52,13 @@ def search(
     Args:
         space: name of a search space, one of `knas.spaces.names()`.
         dataset: name, Hub id or folder of a data set, as `knas.data.load` takes it.
-        algorithm: name of a search algorithm.
+        algorithm: name of a search algorithm, one of `knas.search.base.names()`.
         samples: architectures to draw and score, each of another isomorphism class.
         top_k: architectures to train.
         epochs: of each training.
         seed: fixes architectures, initial weights, images for scoring, validation split and training.
         run: the run's folder; None makes a name from the settings below `runs/`.
+        algorithm_options: options of the algorithm's class, such as `{"seconds": 600}`.
         proxy: what scores, one of `knas.proxies.names()`.
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
         score_samples: images per score.
@@ -85,6 +87,7 @@ def search(
         space=space,
         dataset=str(dataset),
         algorithm=algorithm,
+        algorithm_options=dict(algorithm_options or {}),
         samples=samples,
         top_k=top_k,
         epochs=epochs,

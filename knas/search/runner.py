@@ -10,7 +10,7 @@ from knas.runs.best import ARCHITECTURE, WEIGHTS, write_best
 from knas.runs.folder import RunFolder
 from knas.runs.record import Record, ScoreRow, TrialRow
 from knas.runs.result import Best, Candidate, Control, SearchResult
-from knas.search.base import Outcome, SearchAlgorithm, create
+from knas.search.base import Outcome, SearchAlgorithm, create, option_names
 from knas.search.evaluator import Evaluator, measure_score
 from knas.search.events import RunOpened, RunRecalled, Watcher, ignore
 from knas.search.machine import find_device, machine, versions
@@ -66,7 +66,7 @@ def run_search(
             space, networks, record, seed=settings.seed, epochs=settings.epochs, watcher=watcher
         )
         outcome = algorithm.search(evaluator)
-        _keep_winner(outcome, settings.epochs, networks, folder)
+        _keep_winner(outcome, networks, folder)
         result = _result(outcome, settings, record, str(folder.path))
         folder.finish(result)
     return result
@@ -100,20 +100,23 @@ def score_all(
 
 
 def _algorithm(settings: SearchSettings) -> SearchAlgorithm:
-    """The algorithm with those settings that are options of it."""
-    options = {"samples": settings.samples, "top_k": settings.top_k, "control": settings.control}
-    return create(settings.algorithm, **options)
+    """The algorithm with its options, and with those settings that are options of it."""
+    shared = {"samples": settings.samples, "top_k": settings.top_k, "control": settings.control}
+    known = option_names(settings.algorithm)
+    options = {name: value for name, value in shared.items() if name in known}
+    return create(settings.algorithm, **options, **settings.algorithm_options)
 
 
-def _keep_winner(outcome: Outcome, epochs: int, networks: Networks, folder: RunFolder) -> None:
+def _keep_winner(outcome: Outcome, networks: Networks, folder: RunFolder) -> None:
     """Fill `best/`, unless that was done before the run was interrupted or its control was asked for."""
-    architecture = outcome.best.architecture
-    weights = networks.weights(architecture, epochs)
+    architecture, trial = outcome.best.architecture, outcome.best.trial
+    weights = networks.weights(architecture, trial.epochs, trial.seed)
     if not weights.exists():
         if (folder.best / WEIGHTS).exists() and (folder.best / ARCHITECTURE).exists():
             return
-        networks.train(architecture, epochs, lambda values: None)  # someone removed the file: make it again
-    write_best(folder.best, networks.description(architecture), weights)
+        # someone removed the file: make it again
+        networks.train(architecture, trial.epochs, lambda values: None, trial.seed)
+    write_best(folder.best, networks.description(architecture, trial.seed), weights)
 
 
 def _result(outcome: Outcome, settings: SearchSettings, record: Record, run: str) -> SearchResult:
@@ -134,7 +137,10 @@ def _result(outcome: Outcome, settings: SearchSettings, record: Record, run: str
         failed=outcome.failed,
         top_k=tuple(
             Candidate(
-                str(one.architecture), one.score.value or 0.0, one.trial.validation_accuracy, one.trial.reason
+                str(one.architecture),
+                None if one.score is None else one.score.value,
+                one.trial.validation_accuracy,
+                one.trial.reason,
             )
             for one in outcome.selected
         ),

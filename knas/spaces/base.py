@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,22 @@ class SearchSpace(ABC):
     @abstractmethod
     def canonical(self, architecture: Architecture) -> Architecture:
         """Return the one architecture that stands for all those isomorphic to this one."""
+
+    @abstractmethod
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """Return the decisions that make an architecture, each as the names of its options."""
+
+    @abstractmethod
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """Return which option each of the decisions in `choices` took."""
+
+    @abstractmethod
+    def decode(self, codes: Sequence[int]) -> Architecture:
+        """Return the architecture of given decisions, the inverse of `encode`.
+
+        Raises:
+            UsageError: if there are too few or too many decisions, or one has no such option.
+        """
 
     @abstractmethod
     def build(

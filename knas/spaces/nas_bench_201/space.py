@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from knas.spaces.base import Architecture, SearchSpace
 from knas.spaces.checks import integer_in_range
 from knas.spaces.initialization import initialize
 from knas.spaces.nas_bench_201 import canonical, order
-from knas.spaces.nas_bench_201.architecture import CONVOLUTIONS, EDGES, CellArchitecture
+from knas.spaces.nas_bench_201.architecture import CONVOLUTIONS, EDGES, OPERATIONS, CellArchitecture
 from knas.spaces.nas_bench_201.network import Cell, CellNetwork
 from knas.spaces.nas_bench_201.operations import create_operation
 from knas.spaces.nas_bench_201.parameters import count_parameters
@@ -54,6 +54,21 @@ class NASBench201(SearchSpace):
         Its number is the benchmark's name of the class; the module `canonical` says what isomorphic means.
         """
         return self.architecture(canonical.representatives()[self.index(architecture)])
+
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """Return the five operations for each of the six edges."""
+        return (OPERATIONS,) * len(EDGES)
+
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """Return the position in `OPERATIONS` of each edge's operation."""
+        return tuple(OPERATIONS.index(name) for name in self._own(architecture).operations)
+
+    def decode(self, codes: Sequence[int]) -> CellArchitecture:
+        """Return the cell whose edges, in the order of `EDGES`, carry the operations at these positions."""
+        last = len(OPERATIONS) - 1
+        return CellArchitecture(
+            tuple(OPERATIONS[integer_in_range("operation", code, 0, last)] for code in codes)
+        )
 
     def build(
         self,
