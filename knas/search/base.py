@@ -69,6 +69,13 @@ class SearchAlgorithm(ABC):
     name: ClassVar[str]
     scores: ClassVar[bool] = True
 
+    def check(self, evaluator: Evaluator) -> None:  # noqa: B027 (most algorithms have nothing to refuse)
+        """Refuse, before anything is written, what the evaluator can't answer or the budget does not allow.
+
+        Raises:
+            UsageError: there is something to refuse.
+        """
+
     @abstractmethod
     def search(self, evaluator: Evaluator) -> Outcome:
         """Search the evaluator's space.
@@ -185,6 +192,11 @@ def unknown(what: str, given: str, known: Sequence[str]) -> str:
 
 
 def _classes() -> dict[str, type[SearchAlgorithm]]:
+    from knas.search.bohb import Bohb
     from knas.search.knas import Knas
+    from knas.search.random_search import RandomSearch
+    from knas.search.regularized_evolution import RegularizedEvolution
+    from knas.search.reinforce import Reinforce
 
-    return {one.name: one for one in (Knas,)}
+    found: tuple[type[SearchAlgorithm], ...] = (Bohb, Knas, RandomSearch, RegularizedEvolution, Reinforce)
+    return {one.name: one for one in found}
