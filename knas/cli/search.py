@@ -62,6 +62,24 @@ def command(
     augment: Annotated[
         bool, typer.Option(help="Crop and mirror training images.", rich_help_panel="Training")
     ] = True,
+    benchmark: Annotated[
+        Path | None,
+        typer.Option(
+            help="Look up trainings in a table instead, on a simulated clock: a .csv, or what `benchmark import` made.",
+            rich_help_panel="Benchmark",
+        ),
+    ] = None,
+    benchmark_dataset: Annotated[
+        str | None,
+        typer.Option(help="cifar10 (default), cifar100 or imagenet16-120.", rich_help_panel="Benchmark"),
+    ] = None,
+    score_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="What a score costs on the simulated clock; what it really takes unless given.",
+            rich_help_panel="Benchmark",
+        ),
+    ] = None,
     device: options.Device = None,
     threads: options.Threads = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
@@ -110,6 +128,9 @@ def command(
         initialization=initialization,
         augment=augment,
         control=control,
+        benchmark=None if benchmark is None else str(benchmark),
+        benchmark_dataset=benchmark_dataset,
+        score_seconds=score_seconds,
     ).resolved()
     result = _run(settings, run if run is not None else settings.run_name(), device, quiet=quiet or as_json)
     _show(result, as_json)

@@ -44,7 +44,7 @@ def _proxy(settings: Mapping[str, Any]) -> str:
 
 
 def _job(settings: Mapping[str, Any]) -> str:
-    start = f"{settings['space']} on {settings['dataset']}"
+    start = f"{settings['space']} on {settings.get('benchmark_dataset') or settings['dataset']}"
     options = "".join(f", {name} {value}" for name, value in settings.get("algorithm_options", {}).items())
     seed = f"seed {settings['seed']}"
     if settings["samples"] is None:
@@ -59,6 +59,12 @@ def _job(settings: Mapping[str, Any]) -> str:
 
 def _networks(settings: Mapping[str, Any]) -> list[str]:
     subset, cells = settings["max_train_samples"], settings["cells_per_stage"]
+    if settings.get("benchmark"):
+        lines = [f"trainings: looked up in {settings['benchmark']}; seconds are {settings['seconds_are']}"]
+        if settings["samples"] is not None:
+            networks = f"{count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage"
+            lines.append(f"scores: real networks of {networks}, on images of {settings['dataset']}")
+        return lines
     return [
         f"networks: {count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage; "
         f"training: batches of {settings['batch_size']}, "

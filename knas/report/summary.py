@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from knas.ranking.table import Ranking
 from knas.report.tally import count, duration
@@ -76,12 +76,32 @@ def _lines(result: SearchResult) -> list[str]:
     ]
     if result.control is not None:
         lines.append(_control_line(result))
+    if result.benchmark is not None:
+        lines += _benchmark_lines(result.benchmark)
     extra = f", control {duration(seconds['control'])}" if "control" in seconds else ""
     lines.append(
         f"cost     {_scoring(result)}"
         f"training {duration(seconds['train'])} ({count(len(result.top_k), 'network')}){extra}"
     )
     return [*lines, f"run      {result.run}"]
+
+
+def _benchmark_lines(benchmark: Mapping[str, Any]) -> list[str]:
+    """What the table tells of the winner: all on the data set of the search, the last test accuracies elsewhere."""
+    own = benchmark["dataset"]
+    lines = [f"table    {benchmark['file']}, seconds of training {benchmark['seconds']['train']}"]
+    for epochs, found in benchmark["found"][own].items():
+        accuracies = (
+            f"validation {_percent(found['validation_accuracy'])}, test {_percent(found['test_accuracy'])}"
+        )
+        lines.append(f"         {own} after {epochs} epochs: {accuracies}")
+    for dataset, entries in benchmark["found"].items():
+        if dataset != own:
+            epochs = list(entries)[-1]
+            lines.append(
+                f"         {dataset} after {epochs} epochs: test {_percent(entries[epochs]['test_accuracy'])}"
+            )
+    return lines
 
 
 def _scoring(result: SearchResult) -> str:

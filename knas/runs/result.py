@@ -73,6 +73,8 @@ class SearchResult(_Named):
         seconds: spent on scoring ("score"), training the top k ("train") and the control ("control").
         versions: of knas, torch, Python and, where it was used, CUDA.
         control: the control beside the winner, where it was asked for.
+        benchmark: where nothing was trained, the table: its `file`, `sha256` and `dataset`, what the `seconds` are, and
+            under `found` the accuracies that it tells of the found architecture by data set and number of epochs.
         run: the run's folder (not in the file, which lies in it).
     """
 
@@ -87,14 +89,16 @@ class SearchResult(_Named):
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
     control: Control | None = None
+    benchmark: Mapping[str, Any] | None = None
     run: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `result.json`; `control` is left out where there is none."""
+        """The content of `result.json`; `control` and `benchmark` are left out where there are none."""
         content = asdict(self)
         del content["run"]
-        if self.control is None:
-            del content["control"]
+        for name in ("control", "benchmark"):
+            if content[name] is None:
+                del content[name]
         for candidate in content["top_k"]:
             if candidate["reason"] is None:
                 del candidate["reason"]

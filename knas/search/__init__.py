@@ -37,6 +37,9 @@ def search(
     initialization: str = "kaiming",
     augment: bool = True,
     control: bool = False,
+    benchmark: str | Path | None = None,
+    benchmark_dataset: str | None = None,
+    score_seconds: float | None = None,
     device: str | torch.device | None = None,
     progress: Watcher | None = None,
 ) -> SearchResult:
@@ -47,7 +50,7 @@ def search(
     on where an earlier one was interrupted, even by `kill -9`, and returns a finished run's result as it is.
 
     Where None, `samples`, `top_k`, `epochs`, `channels` and `cells_per_stage` are 100, 20, 20, 16 and 5 as in the
-    paper, but smaller (`knas.search.settings.SMALL`) for "digits".
+    paper, but smaller (`knas.search.settings.SMALL`) for "digits"; on a benchmark `epochs` are 12.
 
     Args:
         space: name of a search space, one of `knas.spaces.names()`.
@@ -69,6 +72,10 @@ def search(
         initialization: "kaiming" as in the paper, or "default" for PyTorch's.
         augment: crop training images at random, and mirror them where the data set allows it.
         control: also train `top_k` of the drawn architectures chosen at random.
+        benchmark: a table that `knas.benchmarks.load` reads: nothing is trained, accuracies and training times are
+            looked up (see `knas.benchmarks.simulated`), and `dataset` gives the images for scores only.
+        benchmark_dataset: "cifar10" (unless given), "cifar100" or "imagenet16-120".
+        score_seconds: what a score costs on a benchmark; None for what it really takes.
         device: such as "cpu" or "cuda"; None takes CUDA where there is one.
         progress: called with each of the events of `knas.search.events`.
 
@@ -102,5 +109,8 @@ def search(
         initialization=initialization,
         augment=augment,
         control=control,
+        benchmark=None if benchmark is None else str(benchmark),
+        benchmark_dataset=benchmark_dataset,
+        score_seconds=score_seconds,
     ).resolved()
     return run_search(settings, run, device=device, watcher=progress)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from knas.errors import UsageError
 from knas.search.base import generator
 from knas.search.evaluator import Evaluator
-from knas.search.timed import Proposal, Proposals, TimedSearch, positive_number
+from knas.search.timed import Proposal, Proposals, TimedSearch
+from knas.spaces.checks import positive_number
 
 SPREAD = 1e-3
 """Standard deviation of the first logits."""

@@ -13,6 +13,7 @@ from typing_extensions import Self
 
 from knas.errors import UsageError
 from knas.search.base import find, option_names
+from knas.spaces.checks import positive_number
 
 PAPER: Mapping[str, Any] = {
     "samples": 100,
@@ -42,14 +43,17 @@ and where other programs run beside, a training took 10 to 80 times as long with
 OF_ALGORITHMS = ("samples", "top_k", "control")
 """Settings of their own that are options of some algorithms."""
 
-NEWER = ("algorithm_options",)
+NEWER = ("algorithm_options", "benchmark", "benchmark_dataset", "score_seconds")
 """Settings that older runs don't have on disk."""
+
+TABLE_EPOCHS = 12
+"""Epochs of each training on a benchmark: what NAS-Bench-201 (arXiv 2001.00326, Section 5) searches with."""
 
 FREE = ("control",)
 """Settings that may change when a run is resumed: no recorded number depends on them."""
 
-DATA = "data_sha256"
-"""Under this name the settings on disk tell which images the run is about, wherever they came from."""
+DATA, TABLE = "data_sha256", "benchmark_sha256"
+"""Under these names the settings on disk tell which images and table the run is about, wherever they came from."""
 
 LEAST: Mapping[str, int] = {
     "samples": 1,
@@ -132,10 +136,14 @@ class SearchSettings(ScoreSettings):
     batch_size: int | None = None
     augment: bool = True
     control: bool = False
+    benchmark: str | None = None
+    benchmark_dataset: str | None = None
+    score_seconds: float | None = None
 
     def defaults(self) -> dict[str, Any]:
         """The paper's, or smaller ones that suit the data set; none for what the algorithm has no use for."""
-        found = {**PAPER, **SMALL.get(self.dataset, {})}
+        on_table = {"epochs": TABLE_EPOCHS, "benchmark_dataset": "cifar10"}
+        found = {**PAPER, **(SMALL.get(self.dataset, {}) if self.benchmark is None else on_table)}
         if (
             self.samples is not None
         ):  # --samples 3 alone asks for fewer trials, not for an error about --top-k
@@ -154,7 +162,18 @@ class SearchSettings(ScoreSettings):
         for name in OF_ALGORITHMS:
             if name in self.algorithm_options:
                 raise UsageError(f"{name} is an option of its own: give {option(name)}, no algorithm option")
+        self._check_benchmark()
         return replace(super().resolved(), algorithm_options=dict(self.algorithm_options))
+
+    def _check_benchmark(self) -> None:
+        if self.benchmark is None:
+            for name in ("benchmark_dataset", "score_seconds"):
+                if getattr(self, name) is not None:
+                    raise UsageError(
+                        f"{option(name)} says something of a benchmark: give --benchmark FILE too"
+                    )
+        elif self.score_seconds is not None:
+            positive_number(option("score_seconds"), self.score_seconds)
 
     def _foreign(self) -> list[str]:
         """Those settings that are options of some algorithms, but not of this one."""
@@ -171,7 +190,8 @@ class SearchSettings(ScoreSettings):
         The name tells the main settings; six digits of a digest follow where others are not the defaults.
         """
         told = ["algorithm", "samples", "top_k", "epochs", "seed", "proxy", *FREE]
-        parts = [plain_name(self.dataset), *([] if self.algorithm == "knas" else [self.algorithm])]
+        parts = [plain_name(self.benchmark_dataset or self.dataset), *(["table"] if self.benchmark else [])]
+        parts += [] if self.algorithm == "knas" else [self.algorithm]
         parts += [self.proxy] if find(self.algorithm).scores else []
         numbers = {"n": self.samples, "k": self.top_k, "e": self.epochs, "s": self.seed}
         parts += [f"{letter}{value}" for letter, value in numbers.items() if value is not None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from knas.runs.record import TrialRow
 from knas.search.base import Outcome, SearchAlgorithm, Selected, choose
 from knas.search.evaluator import Evaluator
 from knas.spaces.base import Architecture
-from knas.spaces.checks import integer_in_range
+from knas.spaces.checks import integer_in_range, positive_number
 
 SECONDS = 12_000.0
 """What the comparison in NAS-Bench-201 (arXiv 2001.00326, Section 5) gives each search on CIFAR-10."""
@@ -106,14 +105,3 @@ def longest(evaluator: Evaluator, trained: Sequence[Selected]) -> tuple[Selected
         if one.trial.reason is not None or one.trial.epochs == most:
             found.setdefault(str(evaluator.space.canonical(one.architecture)), one)
     return tuple(found.values())
-
-
-def positive_number(argument: str, value: object) -> float:
-    """Return `value` as a float above 0.
-
-    Raises:
-        UsageError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise UsageError(f"{argument} must be a number above 0, got {value!r}")
-    return float(value)
