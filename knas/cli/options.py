@@ -40,7 +40,9 @@ MaxTrainSamples = Annotated[
 ]
 Channels = Annotated[int | None, typer.Option(help="Channels of the first stage.", rich_help_panel="Network")]
 CellsPerStage = Annotated[int | None, typer.Option(help="Cells per stage.", rich_help_panel="Network")]
-Initialization = Annotated[str, typer.Option(help="kaiming or default.", rich_help_panel="Network")]
+Initialization = Annotated[
+    str, typer.Option(help="kaiming, kaiming-fan-out or default.", rich_help_panel="Network")
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda; CUDA where there is one.", rich_help_panel="Machine")
 ]
