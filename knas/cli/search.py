@@ -44,7 +44,12 @@ def command(
         bool, typer.Option("--control", help="Also train as many at random, for comparison.")
     ] = False,
     max_train_samples: options.MaxTrainSamples = None,
-    proxy: options.Proxy = "mgm",
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            help="What scores an untrained network; the algorithm's own, mostly mgm.", rich_help_panel="Proxy"
+        ),
+    ] = None,
     estimator: options.Estimator = None,
     of: options.Of = None,
     batch_norm: options.BatchNorm = None,
@@ -103,6 +108,7 @@ def command(
     if context.invoked_subcommand is not None:
         _refuse_early_options(context, context.invoked_subcommand)
         return
+    from knas.search.base import find
     from knas.search.settings import SearchSettings
 
     options.set_threads(threads, dataset)
@@ -118,7 +124,7 @@ def command(
         top_k=top_k,
         epochs=epochs,
         seed=seed,
-        proxy=proxy,
+        proxy=proxy or find(algorithm).proxy,
         proxy_options=options.proxy_options(proxy_option, named),
         score_samples=score_samples,
         max_train_samples=max_train_samples,

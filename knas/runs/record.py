@@ -32,6 +32,19 @@ CREATE TABLE score (
 );
 """
 
+PROBES = """
+CREATE TABLE probe (
+    supernet TEXT NOT NULL,       -- the operations that are left for each decision
+    probe TEXT NOT NULL,          -- JSON: seed, proxy, its options, and sizes; the run's own where nothing is said
+    value REAL,                   -- NULL where scoring failed
+    reason TEXT,                  -- why it failed
+    seconds REAL NOT NULL,
+    recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (supernet, probe),
+    CHECK ((value IS NULL) <> (reason IS NULL))
+);
+"""
+
 TRIALS = """
 CREATE TABLE trial (
     class TEXT NOT NULL,
@@ -57,13 +70,14 @@ ALTER TABLE trial RENAME TO trial_1;
 INSERT INTO trial SELECT class, epochs, NULL, architecture, role, validation_accuracy, test_accuracy, train_loss,
     reason, seconds, history, recorded_at FROM trial_1 ORDER BY rowid;
 DROP TABLE trial_1;
+{PROBES}
 """
-"""Trials were known by class and epochs alone, before a run could train with several seeds."""
+"""Trials were known by class and epochs alone, before a run could train with several seeds; there were no probes."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One scored architecture: `value` is None where scoring failed for `reason`; it took `seconds`."""
+    """One scored architecture or super-network: `value` is None where it failed for `reason`; it took `seconds`."""
 
     architecture: str
     value: float | None
@@ -137,6 +151,23 @@ class Record:
             (key, row.architecture, row.value, row.reason, row.seconds),
         )
 
+    def probe(self, supernet: str, probe: str) -> ScoreRow | None:
+        """What a probe of a super-network gave, or None."""
+        where = "supernet = ? AND probe = ?"
+        rows = self._rows(f"SELECT {_PROBE_COLUMNS} FROM probe WHERE {where}", supernet, probe)
+        return ScoreRow(*rows[0]) if rows else None
+
+    def probes(self) -> list[ScoreRow]:
+        """What all probes gave, in the order in which they were recorded; a row's architecture is the super-network."""
+        return [ScoreRow(*row) for row in self._rows(f"SELECT {_PROBE_COLUMNS} FROM probe ORDER BY rowid")]
+
+    def add_probe(self, probe: str, row: ScoreRow) -> None:
+        """Write what one probe gave, or why it failed, to the disk."""
+        self._write(
+            f"INSERT INTO probe (probe, {_PROBE_COLUMNS}) VALUES (?, ?, ?, ?, ?)",
+            (probe, row.architecture, row.value, row.reason, row.seconds),
+        )
+
     def trial(self, key: str, epochs: int, seed: int | None = None) -> TrialRow | None:
         """The trial recorded for a canonical form, a number of epochs and a seed, or None."""
         where = "class = ? AND epochs = ? AND coalesce(seed, -1) = coalesce(?, -1)"
@@ -170,7 +201,7 @@ class Record:
         self._connection.execute("PRAGMA synchronous = FULL")
         if create and (empty or version < SCHEMA_VERSION):
             self._connection.executescript(
-                f"BEGIN IMMEDIATE; {SCORES + TRIALS if empty else TRIALS_OF_VERSION_1}"
+                f"BEGIN IMMEDIATE; {SCORES + TRIALS + PROBES if empty else TRIALS_OF_VERSION_1}"
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
 
@@ -205,6 +236,8 @@ class Record:
                 f"{self.path} is corrupt or not a record of knas ({error}); give another --run"
             ) from error
 
+
+_PROBE_COLUMNS = "supernet, value, reason, seconds"
 
 _TRIAL_COLUMNS = (
     "architecture, epochs, role, validation_accuracy, test_accuracy, train_loss, "

@@ -27,7 +27,7 @@ def search(
     run: str | Path | None = None,
     *,
     algorithm_options: Mapping[str, Any] | None = None,
-    proxy: str = "mgm",
+    proxy: str | None = None,
     proxy_options: Mapping[str, Any] | None = None,
     score_samples: int = 64,
     max_train_samples: int | None = None,
@@ -62,7 +62,7 @@ def search(
         seed: fixes architectures, initial weights, images for scoring, validation split and training.
         run: the run's folder; None makes a name from the settings below `runs/`.
         algorithm_options: options of the algorithm's class, such as `{"seconds": 600}`.
-        proxy: what scores, one of `knas.proxies.names()`.
+        proxy: what scores, one of `knas.proxies.names()`; None for the algorithm's own, mostly "mgm".
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
         score_samples: images per score.
         max_train_samples: train on a class-balanced subset of this size.
@@ -87,6 +87,7 @@ def search(
         RunError: the folder's files are corrupt or foreign, or another process works in it.
         KnasError: no network could be scored, or none trained.
     """
+    from knas.search.base import find
     from knas.search.runner import run_search
     from knas.search.settings import SearchSettings
 
@@ -99,7 +100,7 @@ def search(
         top_k=top_k,
         epochs=epochs,
         seed=seed,
-        proxy=proxy,
+        proxy=proxy or find(algorithm).proxy,
         proxy_options=dict(proxy_options or {}),
         score_samples=score_samples,
         max_train_samples=max_train_samples,

@@ -60,6 +60,7 @@ class SearchAlgorithm(ABC):
     Attributes:
         name: what `create` and `--algorithm` know it by.
         scores: whether it asks for scores; without, no images are drawn for them, and no proxy is made.
+        proxy: what scores unless another is asked for.
 
     A subclass is a frozen dataclass whose fields are its options, and depends on nothing but these, the
     evaluator's seed, and its answers: then an interrupted search resumes by running again on the same record.
@@ -68,6 +69,7 @@ class SearchAlgorithm(ABC):
 
     name: ClassVar[str]
     scores: ClassVar[bool] = True
+    proxy: ClassVar[str] = "mgm"
 
     def check(self, evaluator: Evaluator) -> None:  # noqa: B027 (most algorithms have nothing to refuse)
         """Refuse, before anything is written, what the evaluator can't answer or the budget does not allow.
@@ -194,9 +196,21 @@ def unknown(what: str, given: str, known: Sequence[str]) -> str:
 def _classes() -> dict[str, type[SearchAlgorithm]]:
     from knas.search.bohb import Bohb
     from knas.search.knas import Knas
+    from knas.search.knas_build import KnasBuild
+    from knas.search.naswot import Naswot
     from knas.search.random_search import RandomSearch
     from knas.search.regularized_evolution import RegularizedEvolution
     from knas.search.reinforce import Reinforce
+    from knas.search.te_nas import TENAS
 
-    found: tuple[type[SearchAlgorithm], ...] = (Bohb, Knas, RandomSearch, RegularizedEvolution, Reinforce)
+    found: tuple[type[SearchAlgorithm], ...] = (
+        Bohb,
+        Knas,
+        KnasBuild,
+        Naswot,
+        RandomSearch,
+        RegularizedEvolution,
+        Reinforce,
+        TENAS,
+    )
     return {one.name: one for one in found}

@@ -8,16 +8,19 @@ measured again.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from knas.errors import KnasError, NotFiniteError
+from knas.errors import KnasError, NotFiniteError, UsageError
 from knas.runs.record import Record, ScoreRow, TrialRow
 from knas.search.events import EpochEnded, PhaseStarted, Scored, Trained, TrialStarted, Watcher, ignore
+from knas.search.probe import Probe, Prober
 from knas.spaces.base import Architecture, SearchSpace
+from knas.spaces.supernet import Supernet
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,31 @@ class Evaluator:
         self._watcher(Scored(row, replayed))
         return row
 
+    def probe(self, supernet: Supernet, probe: Probe) -> ScoreRow:
+        """Score a super-network, or recall its score under the same probe.
+
+        Args:
+            supernet: the options that are left.
+            probe: how it is looked at.
+
+        Raises:
+            UsageError: the backend has no networks.
+        """
+        if not isinstance(self._backend, Prober):
+            raise UsageError(
+                "algorithm: it scores super-networks, which a table of a benchmark does not have; leave --benchmark out"
+            )
+        key = str(probe)
+        row = self._record.probe(str(supernet), key)
+        replayed = row is not None
+        if row is None:
+            value = functools.partial(self._backend.probe, supernet, probe)
+            row = _measure(str(supernet), value, self._backend.clock)
+            self._record.add_probe(key, row)
+        self._seconds += row.seconds
+        self._watcher(Scored(row, replayed))
+        return row
+
     def train(
         self, architecture: Architecture, *, role: str, epochs: int | None = None, seed: int | None = None
     ) -> TrialRow:
@@ -213,18 +241,22 @@ class Evaluator:
 
 def measure_score(backend: ScoreBackend, architecture: Architecture) -> ScoreRow:
     """Score an architecture; a failure, or a score that is not finite, becomes a row with its reason."""
-    start = backend.clock()
+    return _measure(str(architecture), functools.partial(backend.score, architecture), backend.clock)
+
+
+def _measure(text: str, score: Callable[[], float], clock: Callable[[], float]) -> ScoreRow:
+    start = clock()
     value: float | None = None
     reason: str | None = None
     try:
-        value = float(backend.score(architecture))
+        value = float(score())
         if not math.isfinite(value):
             value, reason = None, f"the score is {value}"
     except KnasError as error:
         if _ran_out_of_memory(error):
             raise  # says nothing about the network: the run stops, and can go on with more memory
         reason = " ".join(str(error).split()) or type(error).__name__
-    return ScoreRow(str(architecture), value, reason, backend.clock() - start)
+    return ScoreRow(text, value, reason, clock() - start)
 
 
 def refuse_no_scores(rows: Sequence[ScoreRow]) -> None:

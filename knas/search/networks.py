@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from knas.data import ImageDataset
+    from knas.search.probe import Probe
+    from knas.spaces.supernet import Supernet
 
 
 class Networks:
@@ -66,6 +68,10 @@ class Networks:
     def score(self, architecture: Architecture) -> float:
         """Build the network and score it, untrained, on the scoring images."""
         return self._scorer.score(architecture)
+
+    def probe(self, supernet: Supernet, probe: Probe) -> float:
+        """Build the super-network and score it, untrained, on the scoring images."""
+        return self._scorer.probe(supernet, probe)
 
     def epochs(self) -> None:
         """Any number of epochs."""

@@ -62,7 +62,7 @@ def run_search(
     config = {**settings.to_dict(), **source.content}
     with folder.opened(config, FREE) as record:
         folder.trials.mkdir(exist_ok=True)
-        recorded = len(record.scores()), len(record.trials())
+        recorded = len(record.scores()) + len(record.probes()), len(record.trials())
         watcher(
             RunOpened(str(folder.path), {**config, **source.told}, *recorded, source.machine, source.notes)
         )
@@ -127,7 +127,7 @@ def _result(
     trials = record.trials()
     control = outcome.control
     seconds = {
-        "score": sum(row.seconds for row in record.scores()),
+        "score": sum(row.seconds for row in (*record.scores(), *record.probes())),
         "train": sum(row.seconds for row in trials if row.role != "control"),
     }
     if control is not None:

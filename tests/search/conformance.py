@@ -167,6 +167,7 @@ class SearchAlgorithmConformance:
         assert interrupted.calls + resumed.calls == steps + 1, "only the network in hand is measured again"
         assert record.scores() == complete.scores()
         assert record.trials() == complete.trials()
+        assert record.probes() == complete.probes()
 
     def test_a_finished_search_measures_nothing(self) -> None:
         record = Record(":memory:")

@@ -12,7 +12,9 @@ from torch import nn
 from knas.errors import KnasError, NotFiniteError
 from knas.runs import TrialRow
 from knas.search.evaluator import Measured
+from knas.search.probe import Probe
 from knas.spaces.base import Architecture, SearchSpace
+from knas.spaces.supernet import Supernet
 
 OPERATIONS = "abcx"
 DEAD = "x"
@@ -102,6 +104,7 @@ class ImaginaryBackend:
     ) -> None:
         self.scored: list[Architecture] = []
         self.trained: list[Training] = []
+        self.probed: list[tuple[Supernet, Probe]] = []
         self.told: list[TrialRow] = []
         self._stop_at = stop_at
         self._diverging = diverging
@@ -113,7 +116,7 @@ class ImaginaryBackend:
 
     @property
     def calls(self) -> int:
-        return len(self.scored) + len(self.trained)
+        return len(self.scored) + len(self.trained) + len(self.probed)
 
     def clock(self) -> float:
         return self._seconds
@@ -126,6 +129,14 @@ class ImaginaryBackend:
         if self._all_fail or dead >= 3:
             raise KnasError("no gradient\nreaches the input")
         return float("nan") if dead == 2 else fraction(architecture, "score")
+
+    def probe(self, supernet: Supernet, probe: Probe) -> float:
+        """Those fail early on that lack `b` alone on some slot; dead letters lower the score."""
+        self._measure(self.probed, (supernet, probe))
+        early = any(len(left) == len(OPERATIONS) for left in supernet.options)
+        if self._all_fail or (early and ("a", "c", "x") in supernet.options):
+            raise KnasError("no gradient\nreaches the input")
+        return 5.0 + fraction(supernet, str(probe)) - 0.25 * str(supernet).count(DEAD)
 
     def epochs(self) -> Sequence[int] | None:
         return self._budgets
@@ -152,7 +163,7 @@ class ImaginaryBackend:
     def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
         self.told.append(trial)
 
-    def _measure(self, calls: list[Any], asked: Architecture | Training) -> None:
+    def _measure(self, calls: list[Any], asked: Any) -> None:
         stop = self.calls == self._stop_at
         calls.append(asked)
         if stop:
