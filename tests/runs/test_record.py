@@ -123,6 +123,9 @@ def test_record_of_version_1_goes_on(tmp_path: Path) -> None:
         assert record.scores() == [SCORE]
         assert record.trials() == [DIVERGED, TRIAL]
         assert record.trial("A", 3) == TRIAL
+        assert len(record.probes()) <= 1
+        if not record.probes():
+            record.add_probe("{}", SCORE)
         record.close()
 
 
