@@ -10,7 +10,9 @@ from knas.benchmarks.benchmark import Benchmark, Entry
 from knas.errors import UsageError
 from knas.runs.record import TrialRow
 from knas.search.evaluator import Measured, ScoreBackend
+from knas.search.probe import Probe, Prober
 from knas.spaces.base import Architecture
+from knas.spaces.supernet import Supernet
 
 RELATIVE_COST: Mapping[str, float] = {"cifar10": 2160.0, "cifar100": 4600.0, "imagenet16-120": 10_000.0}
 """Seconds that one training and evaluation takes on each data set, in the KNAS paper (arXiv 2111.13293, Section 6.3).
@@ -68,11 +70,24 @@ class Simulated:
 
     def score(self, architecture: Architecture) -> float:
         """Score a real network, untrained."""
+        return self._score(lambda scorer: scorer.score(architecture))
+
+    def probe(self, supernet: Supernet, probe: Probe) -> float:
+        """Score a real super-network, untrained."""
+
+        def ask(scorer: ScoreBackend) -> float:
+            if not isinstance(scorer, Prober):
+                raise UsageError("algorithm: what scores networks here scores no super-networks")
+            return scorer.probe(supernet, probe)
+
+        return self._score(ask)
+
+    def _score(self, ask: Callable[[ScoreBackend], float]) -> float:
         if self._scorer is None:
             raise UsageError("this algorithm was said to score nothing")
         start = time.perf_counter()
         try:
-            return self._scorer.score(architecture)
+            return ask(self._scorer)
         finally:
             measured = time.perf_counter() - start
             self._now += measured if self._score_seconds is None else self._score_seconds

@@ -167,9 +167,7 @@ class Evaluator:
             UsageError: the backend has no networks.
         """
         if not isinstance(self._backend, Prober):
-            raise UsageError(
-                "algorithm: it scores super-networks, which a table of a benchmark does not have; leave --benchmark out"
-            )
+            raise UsageError("algorithm: it scores super-networks, which needs a backend that has networks")
         key = str(probe)
         row = self._record.probe(str(supernet), key)
         replayed = row is not None

@@ -19,7 +19,8 @@ from knas.errors import KnasError, UsageError
 from knas.runs import Record, SearchResult, load_best, read_result
 from knas.search import search
 from knas.search.events import Event, RunOpened, RunRecalled, Trained
-from knas.spaces import Architecture
+from knas.search.probe import Probe
+from knas.spaces import Architecture, Supernet
 
 SPACE = spaces.create("nas-bench-201")
 PAPER = 4600 / 2160
@@ -96,6 +97,22 @@ def test_scores_take_what_they_take_or_what_is_stated(whole: benchmarks.Benchmar
     measured = Simulated(whole, "cifar10", Scorer())
     measured.score(cell)
     assert 0 < measured.clock() < 1
+
+
+class ProbingScorer(Scorer):
+    """Scores super-networks too."""
+
+    def probe(self, supernet: Supernet, probe: Probe) -> float:
+        return 100.0 * probe.seed + len(supernet.options)
+
+
+def test_super_networks_are_scored_where_there_are_networks(whole: benchmarks.Benchmark) -> None:
+    supernet = Supernet((("none",),) * 6)
+    stated = Simulated(whole, "cifar10", ProbingScorer(), score_seconds=2.5)
+    assert stated.probe(supernet, Probe(3)) == 306.0
+    assert stated.clock() == 2.5
+    with pytest.raises(UsageError, match="scores no super-networks"):
+        Simulated(whole, "cifar10", Scorer()).probe(supernet, Probe(3))
 
 
 @pytest.mark.parametrize("algorithm", ["random", "regularized-evolution", "reinforce", "bohb"])

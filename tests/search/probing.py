@@ -66,5 +66,5 @@ class ProbingConformance(SearchAlgorithmConformance):
             """Has no super-networks."""
 
         evaluator = Evaluator(ImaginarySpace(), Table(), Record(":memory:"))  # type: ignore[arg-type]
-        with pytest.raises(UsageError, match="algorithm: it scores super-networks, which a table"):
+        with pytest.raises(UsageError, match="algorithm: it scores super-networks"):
             self.algorithm().search(evaluator)
