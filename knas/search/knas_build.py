@@ -11,7 +11,7 @@ from knas.search.base import Outcome, SearchAlgorithm, Selected, choose, generat
 from knas.search.evaluator import Evaluator, refuse_no_scores
 from knas.search.knas import rank
 from knas.search.probe import Probe
-from knas.search.pruning import Prober, decided, removals, weight_seeds, whole
+from knas.search.pruning import Inquiry, decided, removals, weight_seeds, whole
 from knas.spaces.base import Architecture
 from knas.spaces.checks import one_of
 from knas.spaces.supernet import Supernet
@@ -67,25 +67,25 @@ class KnasBuild(SearchAlgorithm):
 
     def search(self, evaluator: Evaluator) -> Outcome:
         """Build proposals, take the one with the highest score, train it."""
-        prober = Prober(evaluator)
+        inquiry = Inquiry(evaluator)
         start = whole(evaluator.space)
         questions = self.repeats * sum(len(options) for options in start.options if len(options) > 1)
         evaluator.begin("score", self.proposals * (questions + 1))
-        built = [self._build(prober, start, number) for number in range(self.proposals)]
+        built = [self._build(inquiry, start, number) for number in range(self.proposals)]
         proposals = list({str(evaluator.space.canonical(one)): one for one in built}.values())
         found, row = proposals[0], None
         if len(proposals) > 1:
             rows = [evaluator.score(proposal) for proposal in proposals]
             found, row = rank(proposals, rows)[0]
-            prober.count(rows)
+            inquiry.count(rows)
         evaluator.begin("top-k", 1)
         selected = (Selected(found, row, evaluator.train(found, role="top-k")),)
-        return Outcome(prober.scored, prober.failed, selected, choose(selected), found=found)
+        return Outcome(inquiry.scored, inquiry.failed, selected, choose(selected), found=found)
 
-    def _build(self, prober: Prober, supernet: Supernet, number: int) -> Architecture:
-        for decision in self._decisions(supernet, prober.evaluator.seed, number):
-            supernet = self._decide(prober, supernet, decision)
-        return decided(prober.evaluator.space, supernet)
+    def _build(self, inquiry: Inquiry, supernet: Supernet, number: int) -> Architecture:
+        for decision in self._decisions(supernet, inquiry.evaluator.seed, number):
+            supernet = self._decide(inquiry, supernet, decision)
+        return decided(inquiry.evaluator.space, supernet)
 
     def _decisions(self, supernet: Supernet, seed: int, number: int) -> list[int]:
         decisions = list(supernet.undecided)
@@ -93,17 +93,17 @@ class KnasBuild(SearchAlgorithm):
             generator(seed, ORDER, number).shuffle(decisions)
         return decisions[::-1] if self.order == "backward" else decisions
 
-    def _decide(self, prober: Prober, supernet: Supernet, decision: int) -> Supernet:
+    def _decide(self, inquiry: Inquiry, supernet: Supernet, decision: int) -> Supernet:
         """Keep the most important option; one without which there is no score can't be compared and is passed over.
 
         Raises:
             KnasError: there is no score without any of the options.
         """
-        seeds = weight_seeds(prober.evaluator.seed, self.repeats)
+        seeds = weight_seeds(inquiry.evaluator.seed, self.repeats)
         scores: dict[str, float] = {}
         rows = []
         for option, rest in removals(supernet, decision):
-            own = [prober.ask(rest, Probe(seed, build={"weighting": self.weighting})) for seed in seeds]
+            own = [inquiry.ask(rest, Probe(seed, build={"weighting": self.weighting})) for seed in seeds]
             values = [row.value for row in own if row.value is not None]
             if len(values) == len(own):
                 scores[option] = fmean(values)

@@ -17,7 +17,7 @@ WEIGHTS = 0
 
 
 @dataclass
-class Prober:
+class Inquiry:
     """Asks for super-networks' scores, and counts what came.
 
     Attributes:

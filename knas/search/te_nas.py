@@ -11,7 +11,7 @@ from knas.errors import KnasError, UsageError
 from knas.search.base import Outcome, SearchAlgorithm, Selected, choose
 from knas.search.evaluator import Evaluator
 from knas.search.probe import Probe
-from knas.search.pruning import Prober, decided, removals, weight_seeds, whole
+from knas.search.pruning import Inquiry, decided, removals, weight_seeds, whole
 from knas.spaces.supernet import Supernet
 
 PRECISION = 3
@@ -76,26 +76,26 @@ class TENAS(SearchAlgorithm):
     def search(self, evaluator: Evaluator) -> Outcome:
         """Prune, and train what is left."""
         supernet = whole(evaluator.space, leave_out=("none",))
-        prober = Prober(evaluator)
+        inquiry = Inquiry(evaluator)
         evaluator.begin("score", 2 * self.repeats * _questions(supernet))
         rounds = 0
         while not supernet.decided:
-            supernet = self._prune(prober, supernet, rounds)
+            supernet = self._prune(inquiry, supernet, rounds)
             rounds += 1
         found = decided(evaluator.space, supernet)
         evaluator.begin("top-k", 1)
         selected = (Selected(found, None, evaluator.train(found, role="top-k")),)
-        return Outcome(prober.scored, prober.failed, selected, choose(selected), found=found)
+        return Outcome(inquiry.scored, inquiry.failed, selected, choose(selected), found=found)
 
-    def _prune(self, prober: Prober, supernet: Supernet, rounds: int) -> Supernet:
+    def _prune(self, inquiry: Inquiry, supernet: Supernet, rounds: int) -> Supernet:
         """Take one operation from each edge that has several."""
-        seeds = weight_seeds(prober.evaluator.seed, self.repeats, rounds)
+        seeds = weight_seeds(inquiry.evaluator.seed, self.repeats, rounds)
         kernels, regions = [self._kernel(seed) for seed in seeds], [self._regions(seed) for seed in seeds]
-        base = [prober.demand(supernet, probe) for probe in (*kernels, *regions)]
+        base = [inquiry.demand(supernet, probe) for probe in (*kernels, *regions)]
         changes: list[Change] = []
         for decision in supernet.undecided:
             for option, rest in removals(supernet, decision):
-                rows = [prober.ask(rest, probe) for probe in (*kernels, *regions)]
+                rows = [inquiry.ask(rest, probe) for probe in (*kernels, *regions)]
                 values = [row.value for row in rows if row.value is not None]
                 if len(values) == len(base):
                     falls = [
