@@ -32,6 +32,7 @@ REQUIRES = [
     "datasets>=3",
     "pillow",  # decodes the images of `datasets`
     "safetensors",
+    "nas-bench-201",  # one small module in Python: what the official file's numbers mean
     "pydantic>=2",
     "pyyaml",
     "psutil",

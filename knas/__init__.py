@@ -1,11 +1,9 @@
 """knas: training-free neural architecture search by gradient kernels."""
 
-from knas import (
-    native,
-    proxies,
-    ranking,
-    spaces,
-)  # native first: it refuses a torch that the extension was not built for
+from knas import native  # first: it refuses a torch that the extension was not built for
+
+# isort: split
+from knas import benchmarks, proxies, ranking, spaces
 from knas.errors import KnasError
 from knas.gradients.gram import Gram
 from knas.proxies.base import Score
@@ -19,6 +17,7 @@ __all__ = [
     "KnasError",
     "Score",
     "SearchResult",
+    "benchmarks",
     "gram",
     "native",
     "proxies",

@@ -12,7 +12,7 @@ from knas.errors import NotFiniteError, UsageError
 from knas.gradients import Gradients, Inputs, Settings, Skipped, make_batch, random_entries
 from knas.gradients.gram import Gram
 from knas.proxies.base import Score, on_device
-from knas.proxies.mgm import refuse_non_finite_weights
+from knas.proxies.checks import refuse_non_finite_weights
 
 
 def score(
@@ -94,7 +94,7 @@ def gram(
     model, where = on_device(model, device)
     batch = make_batch(inputs, targets, where)
     gradients = Gradients(model, batch, settings)
-    refuse_non_finite_weights(gradients)
+    refuse_non_finite_weights(gradients.layers)
     if sample is None:
         matrices = gradients.matrices()
     else:

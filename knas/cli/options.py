@@ -40,7 +40,9 @@ MaxTrainSamples = Annotated[
 ]
 Channels = Annotated[int | None, typer.Option(help="Channels of the first stage.", rich_help_panel="Network")]
 CellsPerStage = Annotated[int | None, typer.Option(help="Cells per stage.", rich_help_panel="Network")]
-Initialization = Annotated[str, typer.Option(help="kaiming or default.", rich_help_panel="Network")]
+Initialization = Annotated[
+    str, typer.Option(help="kaiming, kaiming-fan-out or default.", rich_help_panel="Network")
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda; CUDA where there is one.", rich_help_panel="Machine")
 ]
@@ -51,13 +53,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON a
 
 
 def proxy_options(given: Sequence[str] | None, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The proxy's options from `--proxy-option NAME=VALUE` and from options of their own.
+    """The proxy's options from `--proxy-option NAME=VALUE` and from options of their own (see `named_values`)."""
+    return named_values("--proxy-option", given, named, example="sample=50")
+
+
+def named_values(
+    option: str, given: Sequence[str] | None, named: Mapping[str, Any], *, example: str
+) -> dict[str, Any]:
+    """What a repeatable option NAME=VALUE gives, together with options of their own.
 
     A value is read as YAML reads it: `50` is a number, `true` a truth value, `full` a text.
 
     Args:
-        given: the values of `--proxy-option`.
+        option: its name, for errors.
+        given: its values.
         named: options of their own by name; None where they were not given.
+        example: a value, for errors.
 
     Raises:
         UsageError: an entry has no "=", or a name comes twice.
@@ -69,13 +80,13 @@ def proxy_options(given: Sequence[str] | None, named: Mapping[str, Any]) -> dict
         name, equals, text = entry.partition("=")
         name = name.strip().replace("-", "_")
         if not equals or not name:
-            raise UsageError(f"--proxy-option {entry!r} must be NAME=VALUE, such as sample=50")
+            raise UsageError(f"{option} {entry!r} must be NAME=VALUE, such as {example}")
         if name in options:
-            raise UsageError(f"--proxy-option {entry!r} gives {name} a second time; give it once")
+            raise UsageError(f"{option} {entry!r} gives {name} a second time; give it once")
         try:
             options[name] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise UsageError(f"--proxy-option {entry!r} has a value that can't be read") from error
+            raise UsageError(f"{option} {entry!r} has a value that can't be read") from error
     return options
 
 

@@ -24,6 +24,10 @@ def command(
     space: options.Space = "nas-bench-201",
     dataset: options.Dataset = "digits",
     algorithm: Annotated[str, typer.Option(help="Search algorithm.")] = "knas",
+    algorithm_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="Any option of the algorithm; repeatable."),
+    ] = None,
     samples: Annotated[int | None, typer.Option(help="Architectures to score.")] = None,
     top_k: Annotated[
         int | None, typer.Option(help="Architectures to train: those with the best scores.")
@@ -40,7 +44,12 @@ def command(
         bool, typer.Option("--control", help="Also train as many at random, for comparison.")
     ] = False,
     max_train_samples: options.MaxTrainSamples = None,
-    proxy: options.Proxy = "mgm",
+    proxy: Annotated[
+        str | None,
+        typer.Option(
+            help="What scores an untrained network; the algorithm's own, mostly mgm.", rich_help_panel="Proxy"
+        ),
+    ] = None,
     estimator: options.Estimator = None,
     of: options.Of = None,
     batch_norm: options.BatchNorm = None,
@@ -58,6 +67,24 @@ def command(
     augment: Annotated[
         bool, typer.Option(help="Crop and mirror training images.", rich_help_panel="Training")
     ] = True,
+    benchmark: Annotated[
+        Path | None,
+        typer.Option(
+            help="Look up trainings in a table instead, on a simulated clock: a .csv, or what `benchmark import` made.",
+            rich_help_panel="Benchmark",
+        ),
+    ] = None,
+    benchmark_dataset: Annotated[
+        str | None,
+        typer.Option(help="cifar10 (default), cifar100 or imagenet16-120.", rich_help_panel="Benchmark"),
+    ] = None,
+    score_seconds: Annotated[
+        float | None,
+        typer.Option(
+            help="What a score costs on the simulated clock; what it really takes unless given.",
+            rich_help_panel="Benchmark",
+        ),
+    ] = None,
     device: options.Device = None,
     threads: options.Threads = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
@@ -81,6 +108,7 @@ def command(
     if context.invoked_subcommand is not None:
         _refuse_early_options(context, context.invoked_subcommand)
         return
+    from knas.search.base import find
     from knas.search.settings import SearchSettings
 
     options.set_threads(threads, dataset)
@@ -89,11 +117,14 @@ def command(
         space=space,
         dataset=dataset,
         algorithm=algorithm,
+        algorithm_options=options.named_values(
+            "--algorithm-option", algorithm_option, {}, example="seconds=600"
+        ),
         samples=samples,
         top_k=top_k,
         epochs=epochs,
         seed=seed,
-        proxy=proxy,
+        proxy=proxy or find(algorithm).proxy,
         proxy_options=options.proxy_options(proxy_option, named),
         score_samples=score_samples,
         max_train_samples=max_train_samples,
@@ -103,6 +134,9 @@ def command(
         initialization=initialization,
         augment=augment,
         control=control,
+        benchmark=None if benchmark is None else str(benchmark),
+        benchmark_dataset=benchmark_dataset,
+        score_seconds=score_seconds,
     ).resolved()
     result = _run(settings, run if run is not None else settings.run_name(), device, quiet=quiet or as_json)
     _show(result, as_json)

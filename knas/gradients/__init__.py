@@ -3,9 +3,10 @@
 from knas.gradients.arguments import one_of
 from knas.gradients.batch import Batch, Inputs, make_batch
 from knas.gradients.batch_norm import POLICIES
-from knas.gradients.layers import Layer, Layers, Slot, layers_of
+from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
 from knas.gradients.objective import OBJECTIVES
 from knas.gradients.passes import Gradients, Settings, Skipped
+from knas.gradients.relus import watch_relus
 from knas.gradients.sampling import Sampler, all_entries, leading_entries, random_entries
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "layers_of",
     "leading_entries",
     "make_batch",
+    "no_parameters",
     "one_of",
     "random_entries",
+    "watch_relus",
 ]

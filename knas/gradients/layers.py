@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from knas.errors import UsageError
+
 
 @dataclass(eq=False)
 class Slot:
@@ -76,6 +78,11 @@ def layers_of(model: nn.Module) -> Layers:
         if layer.slots:
             found.layers.append(layer)
     return found
+
+
+def no_parameters() -> UsageError:
+    """The error of a model that nothing can be said about, since nothing of it is to be trained."""
+    return UsageError("model: no trainable parameters; give one whose parameters have requires_grad=True")
 
 
 def walk(model: nn.Module) -> list[tuple[str, nn.Module]]:

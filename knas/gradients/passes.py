@@ -18,7 +18,7 @@ from knas.gradients.batch_norm import POLICIES, BatchNormStatistics, Moments
 from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
 from knas.gradients.collect import Collector, FullCollector, SampledCollector
 from knas.gradients.functional import functional_gradients, one_line
-from knas.gradients.layers import Layer, Layers, Slot, layers_of
+from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
 from knas.gradients.memory import activation_budget, is_out_of_memory
 from knas.gradients.objective import OBJECTIVES, no_gradient_path, total_objective, trained_gradients
 from knas.gradients.sampling import Sampler
@@ -79,9 +79,7 @@ class Gradients:
         if self.settings.of == "loss" and self.batch.targets is None:
             raise UsageError("targets: needed for of='loss'; pass the samples' classes, or use of='output'")
         if not self.layers.layers:
-            raise UsageError(
-                "model: no trainable parameters; give one whose parameters have requires_grad=True"
-            )
+            raise no_parameters()
         self.skipped = dict.fromkeys(self.layers.frozen, "frozen: requires_grad is False, or no elements")
         if self.like.is_cpu and any(slot.parameter.dim() in (4, 5) for slot in self.layers.slots.values()):
             self.batch = self.batch.channels_last()  # convolutions need no copies in another order then

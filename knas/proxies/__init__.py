@@ -8,9 +8,12 @@ from typing import Any
 
 from knas.errors import UsageError
 from knas.proxies.base import LayerScore, Proxy, Score
+from knas.proxies.linear_regions import LinearRegions
 from knas.proxies.mgm import MGM
+from knas.proxies.naswot import NASWOT
+from knas.proxies.ntk_condition import NTKCondition
 
-_PROXIES: dict[str, type[Proxy]] = {MGM.name: MGM}
+_PROXIES: dict[str, type[Proxy]] = {kind.name: kind for kind in (MGM, NASWOT, NTKCondition, LinearRegions)}
 
 
 def names() -> tuple[str, ...]:
@@ -45,4 +48,14 @@ def _hint(given: object, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-__all__ = ["MGM", "LayerScore", "Proxy", "Score", "create", "names"]
+__all__ = [
+    "MGM",
+    "NASWOT",
+    "LayerScore",
+    "LinearRegions",
+    "NTKCondition",
+    "Proxy",
+    "Score",
+    "create",
+    "names",
+]

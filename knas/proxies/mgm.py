@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from knas import native
-from knas.errors import NotFiniteError, UsageError
+from knas.errors import UsageError
 from knas.gradients import (
     OBJECTIVES,
     POLICIES,
@@ -26,6 +26,7 @@ from knas.gradients import (
     random_entries,
 )
 from knas.proxies.base import LayerScore, Proxy, Score
+from knas.proxies.checks import non_finite_gradients, positive, refuse_non_finite_weights
 
 ESTIMATORS = ("sampled", "full", "split", "released")
 UNITS = ("sample", "batch")
@@ -85,10 +86,10 @@ class MGM(Proxy):
         one_of("of", self.of, OBJECTIVES)
         one_of("batch_norm", self.batch_norm, POLICIES)
         one_of("unit", self.unit, UNITS)
-        _positive("batches", self.batches, 2)
+        positive("batches", self.batches, 2)
         for option in ("sample", "micro_batch"):
             if getattr(self, option) is not None:
-                _positive(option, getattr(self, option), 1)
+                positive(option, getattr(self, option), 1)
 
     @property
     def needs_targets(self) -> bool:
@@ -99,14 +100,15 @@ class MGM(Proxy):
         """Scores a network; see the class for the formulas."""
         started = time.perf_counter()
         gradients = Gradients(model, batch, self._settings(batch.n, seed))
-        refuse_non_finite_weights(gradients)
+        refuse_non_finite_weights(gradients.layers)
         values, value = self._values(gradients, seed)
         layers = tuple(
             LayerScore(layer.name, layer.kind, gradients.parameters_of(layer), share)
             for layer, share in values.items()
         )
         if not math.isfinite(value):
-            raise non_finite_gradients(layers)
+            overflowing = (layer.name for layer in layers if not math.isfinite(layer.value))
+            raise non_finite_gradients(next(overflowing, "the sum over layers"))
         skipped = tuple(Skipped(*item) for item in gradients.skipped.items())
         return Score(value, self.name, layers, skipped, time.perf_counter() - started)
 
@@ -164,24 +166,3 @@ def _centered_product(rows: Tensor) -> Tensor:
     half = rows.shape[0] // 2
     first, second = rows[:half], rows[half : 2 * half]
     return ((first - first.mean(0)) * (second - second.mean(0))).sum()
-
-
-def refuse_non_finite_weights(gradients: Gradients) -> None:
-    """Raises NotFiniteError naming the first parameter that holds NaN or Inf."""
-    slots = gradients.layers.slots.values()
-    if native.all_finite([slot.parameter.detach() for slot in slots]):
-        return
-    for slot in slots:
-        if not bool(torch.isfinite(slot.parameter).all()):
-            raise NotFiniteError(f"model: NaN or Inf in {slot.name}; initialize the network again")
-
-
-def non_finite_gradients(layers: tuple[LayerScore, ...]) -> NotFiniteError:
-    """The error of gradients that overflow, naming the first layer where they do."""
-    first = next((layer.name for layer in layers if not math.isfinite(layer.value)), "the sum over layers")
-    return NotFiniteError(f"gradients: NaN or Inf in {first}; the network or its initialization is unstable")
-
-
-def _positive(option: str, value: object, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise UsageError(f"{option}: an integer of at least {least} expected, got {value!r}")

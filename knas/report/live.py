@@ -53,11 +53,11 @@ class LiveProgress:
         self._tally.add(event)
         tally = self._tally
         if isinstance(event, PhaseStarted):
-            self._task = self._progress.add_task(TITLES[event.name], total=event.total, text="", eta="")
+            self._task = self._progress.add_task(TITLES[event.name], total=1.0, text="", eta="")
         if self._task is not None:
             over = tally.done == tally.total
             eta = "" if over or tally.remaining is None else f"ETA {duration(tally.remaining)}"
-            self._progress.update(self._task, completed=tally.progress, text=tally.text(), eta=eta)
+            self._progress.update(self._task, completed=tally.part, text=tally.text(), eta=eta)
 
 
 class PlainProgress:
@@ -90,12 +90,13 @@ class PlainProgress:
             return
         if isinstance(event, EpochEnded) and tally.epoch == tally.epochs:
             return  # the end of the trial follows
-        if isinstance(event, (Scored, Trained)) and event.replayed and tally.done < tally.total:
+        if isinstance(event, (Scored, Trained)) and event.replayed and tally.part < 1:
             return  # what was recorded is told in one line at its end, not in ten
-        part = math.floor(PARTS * tally.progress / max(tally.total, 1) + 1e-9)
+        part = math.floor(PARTS * tally.part + 1e-9)
         if part > self._told:
             self._told = part
-            eta = "" if tally.done == tally.total else f"  ETA {duration(tally.remaining)}"
+            over = tally.done == tally.total or tally.limit
+            eta = "" if over else f"  ETA {duration(tally.remaining)}"
             self._say(f"{TITLES[tally.phase]} {tally.text()}{eta}")
 
     def _say(self, line: str) -> None:

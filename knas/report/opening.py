@@ -17,7 +17,7 @@ def told_once(event: Event) -> list[str]:
         return _ranking(event)
     if not isinstance(event, RunOpened):
         return []
-    lines = [_job(event.settings), _networks(event.settings), f"run {event.run} on {event.machine}"]
+    lines = [_job(event.settings), *_networks(event.settings), f"run {event.run} on {event.machine}"]
     if event.scores or event.trials:
         recorded = f"{count(event.scores, 'score')} and {count(event.trials, 'trial')}"
         lines[-1] += f", resumed: {recorded} on record"
@@ -44,17 +44,29 @@ def _proxy(settings: Mapping[str, Any]) -> str:
 
 
 def _job(settings: Mapping[str, Any]) -> str:
+    start = f"{settings['space']} on {settings.get('benchmark_dataset') or settings['dataset']}"
+    options = "".join(f", {name} {value}" for name, value in settings.get("algorithm_options", {}).items())
+    seed = f"seed {settings['seed']}"
+    if settings["samples"] is None:
+        return f"{start}: {settings['algorithm']}{options}, {count(settings['epochs'], 'epoch')} per trial, {seed}"
+    kept = "the best" if settings["top_k"] is None else f"the top {settings['top_k']}"
+    how = "" if settings["algorithm"] == "knas" else f"{settings['algorithm']}{options}, "
     return (
-        f"{settings['space']} on {settings['dataset']}: {settings['samples']} architectures scored by "
-        f"{_proxy(settings)}, "
-        f"the top {settings['top_k']} trained for {count(settings['epochs'], 'epoch')}, seed {settings['seed']}"
+        f"{start}: {how}{settings['samples']} architectures scored by {_proxy(settings)}, "
+        f"{kept} trained for {count(settings['epochs'], 'epoch')}, {seed}"
     )
 
 
-def _networks(settings: Mapping[str, Any]) -> str:
+def _networks(settings: Mapping[str, Any]) -> list[str]:
     subset, cells = settings["max_train_samples"], settings["cells_per_stage"]
-    return (
+    if settings.get("benchmark"):
+        lines = [f"trainings: looked up in {settings['benchmark']}; seconds are {settings['seconds_are']}"]
+        if settings["samples"] is not None:
+            networks = f"{count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage"
+            lines.append(f"scores: real networks of {networks}, on images of {settings['dataset']}")
+        return lines
+    return [
         f"networks: {count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage; "
         f"training: batches of {settings['batch_size']}, "
         f"{'with' if settings['augment'] else 'no'} augmentation" + (f", {subset:,} images" if subset else "")
-    )
+    ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from knas.ranking.table import Ranking
 from knas.report.tally import count, duration
@@ -21,11 +21,13 @@ SHOWN = 10
 
 def print_result(console: Console, result: SearchResult) -> None:
     """Print the architectures that were trained, the winner, the control beside it, and what it cost."""
-    table = _table("#", "architecture", "score", "validation")
+    scores = any(one.score is not None for one in result.top_k)
+    table = _table("#", "architecture", *(["score"] if scores else []), "validation")
     for position, one in enumerate(result.top_k[:SHOWN], start=1):
         accuracy = one.reason if one.validation_accuracy is None else f"{one.validation_accuracy:.2f} %"
         mark = "*" if one.architecture == result.best.architecture else ""
-        _row(table, f"{position}{mark}", one.architecture, f"{one.score:.6g}", accuracy or "")
+        score = [] if one.score is None else [f"{one.score:.6g}"]
+        _row(table, f"{position}{mark}", one.architecture, *score, accuracy or "")
     console.print(table)
     if len(result.top_k) > SHOWN:
         _say(console, f"({len(result.top_k) - SHOWN} more in {result.run}/result.json)")
@@ -74,15 +76,41 @@ def _lines(result: SearchResult) -> list[str]:
     ]
     if result.control is not None:
         lines.append(_control_line(result))
-    scored = result.scored + result.failed
-    rate = scored / seconds["score"] if seconds["score"] > 0 else 0.0
-    failed = f", {result.failed} of them failed" if result.failed else ""
+    if result.benchmark is not None:
+        lines += _benchmark_lines(result.benchmark)
     extra = f", control {duration(seconds['control'])}" if "control" in seconds else ""
     lines.append(
-        f"cost     scoring {duration(seconds['score'])} ({count(scored, 'network')}{failed}, {rate:.2f} per second), "
+        f"cost     {_scoring(result)}"
         f"training {duration(seconds['train'])} ({count(len(result.top_k), 'network')}){extra}"
     )
     return [*lines, f"run      {result.run}"]
+
+
+def _benchmark_lines(benchmark: Mapping[str, Any]) -> list[str]:
+    """What the table tells of the winner: all on the data set of the search, the last test accuracies elsewhere."""
+    own = benchmark["dataset"]
+    lines = [f"table    {benchmark['file']}, seconds of training {benchmark['seconds']['train']}"]
+    for epochs, found in benchmark["found"][own].items():
+        accuracies = (
+            f"validation {_percent(found['validation_accuracy'])}, test {_percent(found['test_accuracy'])}"
+        )
+        lines.append(f"         {own} after {epochs} epochs: {accuracies}")
+    for dataset, entries in benchmark["found"].items():
+        if dataset != own:
+            epochs = list(entries)[-1]
+            lines.append(
+                f"         {dataset} after {epochs} epochs: test {_percent(entries[epochs]['test_accuracy'])}"
+            )
+    return lines
+
+
+def _scoring(result: SearchResult) -> str:
+    scored, seconds = result.scored + result.failed, result.seconds["score"]
+    if not scored:
+        return ""
+    rate = scored / seconds if seconds > 0 else 0.0
+    failed = f", {result.failed} of them failed" if result.failed else ""
+    return f"scoring {duration(seconds)} ({count(scored, 'network')}{failed}, {rate:.2f} per second), "
 
 
 def _control_line(result: SearchResult) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from knas.runs.record import ScoreRow, TrialRow
 from knas.search.events import EpochEnded, Event, PhaseStarted, Scored, Trained, TrialStarted
 
-TITLES = {"score": "scoring", "top-k": "training", "control": "control"}
+TITLES = {"score": "scoring", "top-k": "training", "search": "searching", "control": "control"}
 
 
 class Tally:
@@ -18,8 +18,10 @@ class Tally:
     nothing.
 
     Attributes:
-        phase: "score", "top-k" or "control".
-        total: architectures of the phase.
+        phase: "score", "top-k", "search" or "control".
+        total: architectures of the phase; 0 where nobody knows.
+        limit: seconds that its answers may take; None without a limit.
+        seconds: that they took.
         done: of these, with an answer.
         failed: of the done, without a value.
         best: highest score, or validation accuracy in per cent.
@@ -29,10 +31,11 @@ class Tally:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         """Start with nothing counted."""
         self._clock = clock
-        self._begin("score", 0)
+        self._begin(PhaseStarted("score", 0))
 
-    def _begin(self, phase: str, total: int) -> None:
-        self.phase, self.total = phase, total
+    def _begin(self, phase: PhaseStarted) -> None:
+        self.phase, self.total, self.limit = phase.name, phase.total, phase.seconds
+        self.seconds = 0.0
         self.done = self.failed = self.epoch = self.epochs = 0
         self.best: float | None = None
         self.accuracy: float | None = None
@@ -42,7 +45,7 @@ class Tally:
     def add(self, event: Event) -> None:
         """Count an event."""
         if isinstance(event, PhaseStarted):
-            self._begin(event.name, event.total)
+            self._begin(event)
         elif isinstance(event, TrialStarted):
             self.epoch, self.epochs, self.accuracy = 0, event.epochs, None
         elif isinstance(event, EpochEnded):
@@ -59,6 +62,7 @@ class Tally:
     def _add_answer(self, event: Scored | Trained) -> None:
         value = _value(event.row)
         self.done += 1
+        self.seconds += event.row.seconds
         self.epoch, self.epochs, self.accuracy = 0, 0, None
         if value is None:
             self.failed += 1
@@ -75,6 +79,12 @@ class Tally:
         return self.done + (self.epoch / self.epochs if self.epochs else 0.0)
 
     @property
+    def part(self) -> float:
+        """How much of the phase is done, 0 to 1: by architectures or by seconds, whichever is further."""
+        counted = self.progress / self.total if self.total else 0.0
+        return max(counted, self.seconds / self.limit if self.limit else 0.0)
+
+    @property
     def rate(self) -> float | None:
         """Architectures per second in this process, or None before the first."""
         seconds = self._clock() - self._start
@@ -82,13 +92,15 @@ class Tally:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds until the phase ends at this rate, or None before it is known."""
+        """Seconds until the phase ends at this rate, or None where that is not known."""
         rate = self.rate
-        return (self.total - self.progress) / rate if rate else None
+        return (self.total - self.progress) / rate if rate and self.total and not self.limit else None
 
     def text(self) -> str:
         """The numbers in a few words."""
-        parts = [f"{self.done}/{self.total}"]
+        parts = [f"{self.done}/{self.total}" if self.total else str(self.done)]
+        if self.limit:
+            parts.append(f"{duration(self.seconds)} of {duration(self.limit)}")
         if self.epochs:
             parts.append(f"epoch {self.epoch}/{self.epochs}")
         if self.accuracy is not None:

@@ -18,9 +18,9 @@ from typing import Any
 from knas.errors import RunError
 
 APPLICATION_ID = int.from_bytes(b"knas", "big")
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-SCHEMA = """
+SCORES = """
 CREATE TABLE score (
     class TEXT PRIMARY KEY,       -- canonical form: the same text for isomorphic architectures
     architecture TEXT NOT NULL,   -- as drawn
@@ -30,11 +30,28 @@ CREATE TABLE score (
     recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
     CHECK ((value IS NULL) <> (reason IS NULL))
 );
+"""
+
+PROBES = """
+CREATE TABLE probe (
+    supernet TEXT NOT NULL,       -- the operations that are left for each decision
+    probe TEXT NOT NULL,          -- JSON: seed, proxy, its options, and sizes; the run's own where nothing is said
+    value REAL,                   -- NULL where scoring failed
+    reason TEXT,                  -- why it failed
+    seconds REAL NOT NULL,
+    recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (supernet, probe),
+    CHECK ((value IS NULL) <> (reason IS NULL))
+);
+"""
+
+TRIALS = """
 CREATE TABLE trial (
     class TEXT NOT NULL,
     epochs INTEGER NOT NULL,
+    seed INTEGER,                 -- of this training; NULL for the one that the run uses for all
     architecture TEXT NOT NULL,
-    role TEXT NOT NULL,           -- what it was trained for: 'top-k' or 'control'
+    role TEXT NOT NULL,           -- what it was trained for: 'search', 'top-k' or 'control'
     validation_accuracy REAL,     -- per cent; NULL where training failed
     test_accuracy REAL,           -- per cent
     train_loss REAL,
@@ -42,15 +59,25 @@ CREATE TABLE trial (
     seconds REAL NOT NULL,
     history TEXT NOT NULL,        -- JSON: one mapping per epoch
     recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    PRIMARY KEY (class, epochs),
     CHECK ((validation_accuracy IS NULL) <> (reason IS NULL))
 );
+CREATE UNIQUE INDEX trial_key ON trial (class, epochs, coalesce(seed, -1));
 """
+
+TRIALS_OF_VERSION_1 = f"""
+ALTER TABLE trial RENAME TO trial_1;
+{TRIALS}
+INSERT INTO trial SELECT class, epochs, NULL, architecture, role, validation_accuracy, test_accuracy, train_loss,
+    reason, seconds, history, recorded_at FROM trial_1 ORDER BY rowid;
+DROP TABLE trial_1;
+{PROBES}
+"""
+"""Trials were known by class and epochs alone, before a run could train with several seeds; there were no probes."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One scored architecture: `value` is None where scoring failed for `reason`; it took `seconds`."""
+    """One scored architecture or super-network: `value` is None where it failed for `reason`; it took `seconds`."""
 
     architecture: str
     value: float | None
@@ -60,7 +87,10 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trained architecture: accuracies in per cent, None where training failed for `reason`."""
+    """One trained architecture: accuracies in per cent, None where training failed for `reason`.
+
+    `seed` is that of this training, None for the one that the run uses for all.
+    """
 
     architecture: str
     epochs: int
@@ -71,10 +101,11 @@ class TrialRow:
     reason: str | None
     seconds: float
     history: tuple[Mapping[str, Any], ...] = ()
+    seed: int | None = None
 
 
 class Record:
-    """The rows of one run, keyed by the canonical form of an architecture (and a trial by its epochs too)."""
+    """The rows of one run, keyed by the canonical form of an architecture (a trial by epochs and seed too)."""
 
     def __init__(self, path: Path | str, *, create: bool = True) -> None:
         """Open a record, or make an empty one.
@@ -120,9 +151,27 @@ class Record:
             (key, row.architecture, row.value, row.reason, row.seconds),
         )
 
-    def trial(self, key: str, epochs: int) -> TrialRow | None:
-        """The trial recorded for a canonical form and a number of epochs, or None."""
-        rows = self._rows(f"SELECT {_TRIAL_COLUMNS} FROM trial WHERE class = ? AND epochs = ?", key, epochs)
+    def probe(self, supernet: str, probe: str) -> ScoreRow | None:
+        """What a probe of a super-network gave, or None."""
+        where = "supernet = ? AND probe = ?"
+        rows = self._rows(f"SELECT {_PROBE_COLUMNS} FROM probe WHERE {where}", supernet, probe)
+        return ScoreRow(*rows[0]) if rows else None
+
+    def probes(self) -> list[ScoreRow]:
+        """What all probes gave, in the order in which they were recorded; a row's architecture is the super-network."""
+        return [ScoreRow(*row) for row in self._rows(f"SELECT {_PROBE_COLUMNS} FROM probe ORDER BY rowid")]
+
+    def add_probe(self, probe: str, row: ScoreRow) -> None:
+        """Write what one probe gave, or why it failed, to the disk."""
+        self._write(
+            f"INSERT INTO probe (probe, {_PROBE_COLUMNS}) VALUES (?, ?, ?, ?, ?)",
+            (probe, row.architecture, row.value, row.reason, row.seconds),
+        )
+
+    def trial(self, key: str, epochs: int, seed: int | None = None) -> TrialRow | None:
+        """The trial recorded for a canonical form, a number of epochs and a seed, or None."""
+        where = "class = ? AND epochs = ? AND coalesce(seed, -1) = coalesce(?, -1)"
+        rows = self._rows(f"SELECT {_TRIAL_COLUMNS} FROM trial WHERE {where}", key, epochs, seed)
         return _trial(rows[0]) if rows else None
 
     def trials(self) -> list[TrialRow]:
@@ -132,9 +181,9 @@ class Record:
     def add_trial(self, key: str, row: TrialRow) -> None:
         """Write one trial to the disk."""
         self._write(
-            f"INSERT INTO trial (class, {_TRIAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO trial (class, {_TRIAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (key, row.architecture, row.epochs, row.role, row.validation_accuracy, row.test_accuracy)
-            + (row.train_loss, row.reason, row.seconds, json.dumps(list(row.history))),
+            + (row.train_loss, row.reason, row.seconds, json.dumps(list(row.history)), row.seed),
         )
 
     def _prepare(self, create: bool) -> None:
@@ -150,10 +199,10 @@ class Record:
         if not empty:
             self._check(application, version)
         self._connection.execute("PRAGMA synchronous = FULL")
-        if empty and create:
+        if create and (empty or version < SCHEMA_VERSION):
             self._connection.executescript(
-                f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID};"
-                f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                f"BEGIN IMMEDIATE; {SCORES + TRIALS + PROBES if empty else TRIALS_OF_VERSION_1}"
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
 
     def _check(self, application: int, version: int) -> None:
@@ -188,10 +237,13 @@ class Record:
             ) from error
 
 
+_PROBE_COLUMNS = "supernet, value, reason, seconds"
+
 _TRIAL_COLUMNS = (
-    "architecture, epochs, role, validation_accuracy, test_accuracy, train_loss, reason, seconds, history"
+    "architecture, epochs, role, validation_accuracy, test_accuracy, train_loss, "
+    "reason, seconds, history, seed"
 )
 
 
 def _trial(row: tuple[Any, ...]) -> TrialRow:
-    return replace(TrialRow(*row), history=tuple(json.loads(row[-1])))
+    return replace(TrialRow(*row), history=tuple(json.loads(row[-2])))

@@ -25,10 +25,13 @@ class _Named:
 
 @dataclass(frozen=True)
 class Candidate(_Named):
-    """One of the top k by score; accuracy in per cent, None where training failed for `reason`."""
+    """One of those that were chosen for training.
+
+    `score` is None where the algorithm scores nothing; accuracy in per cent, None where training failed for `reason`.
+    """
 
     architecture: str
-    score: float
+    score: float | None
     validation_accuracy: float | None
     reason: str | None = None
 
@@ -65,11 +68,13 @@ class SearchResult(_Named):
         algorithm: what chose them.
         scored: architectures with a score.
         failed: architectures whose score failed; they are never ranked.
-        top_k: the architectures that were trained, by descending score.
+        top_k: the architectures that were trained, by descending score (in the order of training without scores).
         best: the one of `top_k` with the highest validation accuracy.
         seconds: spent on scoring ("score"), training the top k ("train") and the control ("control").
         versions: of knas, torch, Python and, where it was used, CUDA.
         control: the control beside the winner, where it was asked for.
+        benchmark: where nothing was trained, the table: its `file`, `sha256` and `dataset`, what the `seconds` are, and
+            under `found` the accuracies that it tells of the found architecture by data set and number of epochs.
         run: the run's folder (not in the file, which lies in it).
     """
 
@@ -84,14 +89,16 @@ class SearchResult(_Named):
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
     control: Control | None = None
+    benchmark: Mapping[str, Any] | None = None
     run: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `result.json`; `control` is left out where there is none."""
+        """The content of `result.json`; `control` and `benchmark` are left out where there are none."""
         content = asdict(self)
         del content["run"]
-        if self.control is None:
-            del content["control"]
+        for name in ("control", "benchmark"):
+            if content[name] is None:
+                del content[name]
         for candidate in content["top_k"]:
             if candidate["reason"] is None:
                 del candidate["reason"]

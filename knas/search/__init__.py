@@ -26,7 +26,8 @@ def search(
     seed: int = 0,
     run: str | Path | None = None,
     *,
-    proxy: str = "mgm",
+    algorithm_options: Mapping[str, Any] | None = None,
+    proxy: str | None = None,
     proxy_options: Mapping[str, Any] | None = None,
     score_samples: int = 64,
     max_train_samples: int | None = None,
@@ -36,28 +37,32 @@ def search(
     initialization: str = "kaiming",
     augment: bool = True,
     control: bool = False,
+    benchmark: str | Path | None = None,
+    benchmark_dataset: str | None = None,
+    score_seconds: float | None = None,
     device: str | torch.device | None = None,
     progress: Watcher | None = None,
 ) -> SearchResult:
-    """Find an architecture by Algorithm 1 of the KNAS paper (arXiv 2111.13293) and train it.
+    """Find an architecture by Algorithm 1 of the KNAS paper (arXiv 2111.13293), or another algorithm, and train it.
 
-    Draw architectures, score them untrained, train the `top_k` with the highest scores, choose by validation
-    accuracy. Everything is recorded in the run's folder as it happens: the same call on the same folder goes
+    Algorithm 1: draw architectures, score them untrained, train the `top_k` with the highest scores, choose by
+    validation accuracy. Everything is recorded in the run's folder as it happens: the same call on the same folder goes
     on where an earlier one was interrupted, even by `kill -9`, and returns a finished run's result as it is.
 
     Where None, `samples`, `top_k`, `epochs`, `channels` and `cells_per_stage` are 100, 20, 20, 16 and 5 as in the
-    paper, but smaller (`knas.search.settings.SMALL`) for "digits".
+    paper, but smaller (`knas.search.settings.SMALL`) for "digits"; on a benchmark `epochs` are 12.
 
     Args:
         space: name of a search space, one of `knas.spaces.names()`.
         dataset: name, Hub id or folder of a data set, as `knas.data.load` takes it.
-        algorithm: name of a search algorithm.
+        algorithm: name of a search algorithm, one of `knas.search.base.names()`.
         samples: architectures to draw and score, each of another isomorphism class.
         top_k: architectures to train.
         epochs: of each training.
         seed: fixes architectures, initial weights, images for scoring, validation split and training.
         run: the run's folder; None makes a name from the settings below `runs/`.
-        proxy: what scores, one of `knas.proxies.names()`.
+        algorithm_options: options of the algorithm's class, such as `{"seconds": 600}`.
+        proxy: what scores, one of `knas.proxies.names()`; None for the algorithm's own, mostly "mgm".
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
         score_samples: images per score.
         max_train_samples: train on a class-balanced subset of this size.
@@ -67,6 +72,10 @@ def search(
         initialization: "kaiming" as in the paper, or "default" for PyTorch's.
         augment: crop training images at random, and mirror them where the data set allows it.
         control: also train `top_k` of the drawn architectures chosen at random.
+        benchmark: a table that `knas.benchmarks.load` reads: nothing is trained, accuracies and training times are
+            looked up (see `knas.benchmarks.simulated`), and `dataset` gives the images for scores only.
+        benchmark_dataset: "cifar10" (unless given), "cifar100" or "imagenet16-120".
+        score_seconds: what a score costs on a benchmark; None for what it really takes.
         device: such as "cpu" or "cuda"; None takes CUDA where there is one.
         progress: called with each of the events of `knas.search.events`.
 
@@ -78,6 +87,7 @@ def search(
         RunError: the folder's files are corrupt or foreign, or another process works in it.
         KnasError: no network could be scored, or none trained.
     """
+    from knas.search.base import find
     from knas.search.runner import run_search
     from knas.search.settings import SearchSettings
 
@@ -85,11 +95,12 @@ def search(
         space=space,
         dataset=str(dataset),
         algorithm=algorithm,
+        algorithm_options=dict(algorithm_options or {}),
         samples=samples,
         top_k=top_k,
         epochs=epochs,
         seed=seed,
-        proxy=proxy,
+        proxy=proxy or find(algorithm).proxy,
         proxy_options=dict(proxy_options or {}),
         score_samples=score_samples,
         max_train_samples=max_train_samples,
@@ -99,5 +110,8 @@ def search(
         initialization=initialization,
         augment=augment,
         control=control,
+        benchmark=None if benchmark is None else str(benchmark),
+        benchmark_dataset=benchmark_dataset,
+        score_seconds=score_seconds,
     ).resolved()
     return run_search(settings, run, device=device, watcher=progress)

@@ -24,10 +24,10 @@ REPEATS = 10_000
 
 @dataclass(frozen=True)
 class Selected:
-    """An architecture that an algorithm chose for training, with its score and its trial."""
+    """An architecture that an algorithm chose for training, with its trial, and its score where it has one."""
 
     architecture: Architecture
-    score: ScoreRow
+    score: ScoreRow | None
     trial: TrialRow
 
 
@@ -36,11 +36,13 @@ class Outcome:
     """What an algorithm found.
 
     Attributes:
-        scored: how many architectures have a score.
-        failed: how many have none; they are never ranked.
-        selected: what was trained, by descending score.
+        scored: how many architectures have a score; 0 for algorithms that score nothing.
+        failed: how many could not be scored; they are never ranked.
+        selected: what was trained, by descending score; in the order of training where nothing is scored.
         best: the winner, one of `selected`.
         control: trials of as many architectures drawn at random, where asked for.
+        found: what an algorithm found that chooses without comparing trials (a supernet's, a builder's cell); then
+            `selected` holds it alone, with the one trial that it got.
     """
 
     scored: int
@@ -48,11 +50,17 @@ class Outcome:
     selected: tuple[Selected, ...]
     best: Selected
     control: tuple[TrialRow, ...] | None = None
+    found: Architecture | None = None
 
 
 @dataclass(frozen=True)
 class SearchAlgorithm(ABC):
     """A way to find a good architecture by asking an `Evaluator` for scores and trials.
+
+    Attributes:
+        name: what `create` and `--algorithm` know it by.
+        scores: whether it asks for scores; without, no images are drawn for them, and no proxy is made.
+        proxy: what scores unless another is asked for.
 
     A subclass is a frozen dataclass whose fields are its options, and depends on nothing but these, the
     evaluator's seed, and its answers: then an interrupted search resumes by running again on the same record.
@@ -60,6 +68,15 @@ class SearchAlgorithm(ABC):
     """
 
     name: ClassVar[str]
+    scores: ClassVar[bool] = True
+    proxy: ClassVar[str] = "mgm"
+
+    def check(self, evaluator: Evaluator) -> None:  # noqa: B027 (most algorithms have nothing to refuse)
+        """Refuse, before anything is written, what the evaluator can't answer or the budget does not allow.
+
+        Raises:
+            UsageError: there is something to refuse.
+        """
 
     @abstractmethod
     def search(self, evaluator: Evaluator) -> Outcome:
@@ -141,24 +158,59 @@ def create(name: str, **options: Any) -> SearchAlgorithm:
     Raises:
         UsageError: the name or an option is unknown, or an option's value is out of range.
     """
-    classes = _classes()
-    if name not in classes:
-        raise UsageError(unknown("algorithm", name, names()))
-    known = [field.name for field in fields(classes[name])]
+    known = option_names(name)
     for option in options:
         if option not in known:
             raise UsageError(unknown(f"option of algorithm {name}", option, known))
-    return classes[name](**options)
+    return find(name)(**options)
+
+
+def find(name: str) -> type[SearchAlgorithm]:
+    """The class of a search algorithm.
+
+    Raises:
+        UsageError: the name is unknown.
+    """
+    classes = _classes()
+    if name not in classes:
+        raise UsageError(unknown("algorithm", name, names()))
+    return classes[name]
+
+
+def option_names(name: str) -> tuple[str, ...]:
+    """The options of a search algorithm.
+
+    Raises:
+        UsageError: the name is unknown.
+    """
+    return tuple(field.name for field in fields(find(name)))
 
 
 def unknown(what: str, given: str, known: Sequence[str]) -> str:
     """The text for a name that is not among the known ones, with the nearest of them."""
     near = difflib.get_close_matches(given, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {what} {given!r}: {hint}known: {', '.join(known)}"
+    return f"unknown {what} {given!r}: {hint}known: {', '.join(known) or 'none'}"
 
 
 def _classes() -> dict[str, type[SearchAlgorithm]]:
+    from knas.search.bohb import Bohb
     from knas.search.knas import Knas
+    from knas.search.knas_build import KnasBuild
+    from knas.search.naswot import Naswot
+    from knas.search.random_search import RandomSearch
+    from knas.search.regularized_evolution import RegularizedEvolution
+    from knas.search.reinforce import Reinforce
+    from knas.search.te_nas import TENAS
 
-    return {one.name: one for one in (Knas,)}
+    found: tuple[type[SearchAlgorithm], ...] = (
+        Bohb,
+        Knas,
+        KnasBuild,
+        Naswot,
+        RandomSearch,
+        RegularizedEvolution,
+        Reinforce,
+        TENAS,
+    )
+    return {one.name: one for one in found}

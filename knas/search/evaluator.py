@@ -8,16 +8,19 @@ measured again.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from knas.errors import KnasError, NotFiniteError
+from knas.errors import KnasError, NotFiniteError, UsageError
 from knas.runs.record import Record, ScoreRow, TrialRow
 from knas.search.events import EpochEnded, PhaseStarted, Scored, Trained, TrialStarted, Watcher, ignore
+from knas.search.probe import Probe, Prober
 from knas.spaces.base import Architecture, SearchSpace
+from knas.spaces.supernet import Supernet
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Measured:
 
     validation_accuracy: float
     test_accuracy: float | None
-    train_loss: float
+    train_loss: float | None
     seconds: float
     history: Sequence[Mapping[str, Any]] = ()
 
@@ -47,9 +50,21 @@ class Backend(ScoreBackend, Protocol):
     """Where scores and accuracies come from: real networks, or a table of a benchmark."""
 
     def train(
-        self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
+        self,
+        architecture: Architecture,
+        epochs: int,
+        on_epoch: Callable[[Mapping[str, Any]], None],
+        seed: int | None = None,
     ) -> Measured:
-        """Train from scratch; `NotFiniteError` where training diverges."""
+        """Train from scratch, by the run's own seed unless one is given; `NotFiniteError` where it diverges."""
+        ...
+
+    def epochs(self) -> Sequence[int] | None:
+        """The numbers of epochs that it can train for, ascending; None for any."""
+        ...
+
+    def cost(self, architecture: Architecture, epochs: int, seed: int | None = None) -> float | None:
+        """Seconds that a training will take, where that is known before it; else None."""
         ...
 
     def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
@@ -92,10 +107,39 @@ class Evaluator:
         self._backend = backend
         self._record = record
         self._watcher = watcher
+        self._seconds = 0.0
+        self._known: dict[tuple[str, int, int | None], float] = {}
 
-    def begin(self, phase: str, total: int) -> None:
+    def begin(self, phase: str, total: int = 0, seconds: float | None = None) -> None:
         """Tell the watcher that a phase begins (see `PhaseStarted`)."""
-        self._watcher(PhaseStarted(phase, total))
+        self._watcher(PhaseStarted(phase, total, seconds))
+
+    def seconds(self) -> float:
+        """What the answers so far took, measured or simulated.
+
+        A recorded answer counts like a new one, so that a budget of time makes the same decisions when a search is
+        resumed; and an answer counts each time that it is given, as in the released code of NAS-Bench-201's
+        baselines, so that a search which comes back to the same few architectures ends.
+        """
+        return self._seconds
+
+    def budgets(self) -> tuple[int, ...] | None:
+        """The numbers of epochs that architectures can be trained for, ascending; None for any."""
+        epochs = self._backend.epochs()
+        return None if epochs is None else tuple(epochs)
+
+    def cost(
+        self, architecture: Architecture, *, epochs: int | None = None, seed: int | None = None
+    ) -> float | None:
+        """What `train` with the same arguments will add to `seconds()`, where that is known before; else None.
+
+        It is known on a benchmark, and where this search was given that trial before.
+        """
+        key = self._trial_key(architecture, epochs, seed)
+        known = self._known.get(
+            key
+        )  # not the record: a resumed search must not know more than the first one did
+        return self._backend.cost(architecture, key[1], seed) if known is None else known
 
     def score(self, architecture: Architecture) -> ScoreRow:
         """Score an architecture, or recall its score or that of an isomorphic one.
@@ -108,41 +152,77 @@ class Evaluator:
         if row is None:
             row = measure_score(self._backend, architecture)
             self._record.add_score(key, row)
+        self._seconds += row.seconds
         self._watcher(Scored(row, replayed))
         return row
 
-    def train(self, architecture: Architecture, *, role: str, epochs: int | None = None) -> TrialRow:
+    def probe(self, supernet: Supernet, probe: Probe) -> ScoreRow:
+        """Score a super-network, or recall its score under the same probe.
+
+        Args:
+            supernet: the options that are left.
+            probe: how it is looked at.
+
+        Raises:
+            UsageError: the backend has no networks.
+        """
+        if not isinstance(self._backend, Prober):
+            raise UsageError("algorithm: it scores super-networks, which needs a backend that has networks")
+        key = str(probe)
+        row = self._record.probe(str(supernet), key)
+        replayed = row is not None
+        if row is None:
+            value = functools.partial(self._backend.probe, supernet, probe)
+            row = _measure(str(supernet), value, self._backend.clock)
+            self._record.add_probe(key, row)
+        self._seconds += row.seconds
+        self._watcher(Scored(row, replayed))
+        return row
+
+    def train(
+        self, architecture: Architecture, *, role: str, epochs: int | None = None, seed: int | None = None
+    ) -> TrialRow:
         """Train an architecture from scratch, or recall its trial or that of an isomorphic one.
 
         Training that diverges is recorded as a failure with its reason.
 
         Args:
             architecture: what to train.
-            role: what for: "top-k" or "control"; kept in the record.
+            role: what for: "search", "top-k" or "control"; kept in the record.
             epochs: the evaluator's own number unless given.
+            seed: of this training; None for the one that the backend uses for all.
         """
-        epochs = self.epochs if epochs is None else epochs
-        key = str(self.space.canonical(architecture))
-        row = self._record.trial(key, epochs)
+        key = self._trial_key(architecture, epochs, seed)
+        row = self._record.trial(*key)
         replayed = row is not None
         if row is None:
-            self._watcher(TrialStarted(str(architecture), epochs))
-            row = self._measure_trial(architecture, role, epochs)
-            self._record.add_trial(key, row)
+            self._watcher(TrialStarted(str(architecture), key[1]))
+            row = self._measure_trial(architecture, role, key[1], seed)
+            self._record.add_trial(key[0], row)
             self._backend.recorded(architecture, row)
+        self._known[key] = row.seconds
+        self._seconds += row.seconds
         self._watcher(Trained(row, replayed))
         return row
 
-    def _measure_trial(self, architecture: Architecture, role: str, epochs: int) -> TrialRow:
+    def _trial_key(
+        self, architecture: Architecture, epochs: int | None, seed: int | None
+    ) -> tuple[str, int, int | None]:
+        return str(self.space.canonical(architecture)), self.epochs if epochs is None else epochs, seed
+
+    def _measure_trial(
+        self, architecture: Architecture, role: str, epochs: int, seed: int | None
+    ) -> TrialRow:
         text = str(architecture)
         start = self._backend.clock()
         try:
             measured = self._backend.train(
-                architecture, epochs, lambda values: self._watcher(EpochEnded(text, values))
+                architecture, epochs, lambda values: self._watcher(EpochEnded(text, values)), seed
             )
         except NotFiniteError as error:
             reason = " ".join(str(error).split()) or type(error).__name__
-            return TrialRow(text, epochs, role, None, None, None, reason, self._backend.clock() - start)
+            seconds = self._backend.clock() - start
+            return TrialRow(text, epochs, role, None, None, None, reason, seconds, seed=seed)
         return TrialRow(
             text,
             epochs,
@@ -153,23 +233,28 @@ class Evaluator:
             None,
             measured.seconds,
             tuple(measured.history),
+            seed,
         )
 
 
 def measure_score(backend: ScoreBackend, architecture: Architecture) -> ScoreRow:
     """Score an architecture; a failure, or a score that is not finite, becomes a row with its reason."""
-    start = backend.clock()
+    return _measure(str(architecture), functools.partial(backend.score, architecture), backend.clock)
+
+
+def _measure(text: str, score: Callable[[], float], clock: Callable[[], float]) -> ScoreRow:
+    start = clock()
     value: float | None = None
     reason: str | None = None
     try:
-        value = float(backend.score(architecture))
+        value = float(score())
         if not math.isfinite(value):
             value, reason = None, f"the score is {value}"
     except KnasError as error:
         if _ran_out_of_memory(error):
             raise  # says nothing about the network: the run stops, and can go on with more memory
         reason = " ".join(str(error).split()) or type(error).__name__
-    return ScoreRow(str(architecture), value, reason, backend.clock() - start)
+    return ScoreRow(text, value, reason, clock() - start)
 
 
 def refuse_no_scores(rows: Sequence[ScoreRow]) -> None:

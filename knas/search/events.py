@@ -49,10 +49,15 @@ class RunRecalled:
 
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase ("score", "top-k" or "control") begins; `total` is how many architectures it handles."""
+    """A phase ("score", "top-k", "search" or "control") begins.
+
+    `total` is how many architectures it handles, 0 where that depends on what it meets, and `seconds` what its answers
+    may take at most, where there is such a limit.
+    """
 
     name: str
     total: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from knas.data import ImageDataset
+    from knas.search.probe import Probe
+    from knas.spaces.supernet import Supernet
 
 
 class Networks:
@@ -67,25 +69,40 @@ class Networks:
         """Build the network and score it, untrained, on the scoring images."""
         return self._scorer.score(architecture)
 
+    def probe(self, supernet: Supernet, probe: Probe) -> float:
+        """Build the super-network and score it, untrained, on the scoring images."""
+        return self._scorer.probe(supernet, probe)
+
+    def epochs(self) -> None:
+        """Any number of epochs."""
+
+    def cost(self, architecture: Architecture, epochs: int, seed: int | None = None) -> None:
+        """Nobody knows before the training."""
+
     def train(
-        self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
+        self,
+        architecture: Architecture,
+        epochs: int,
+        on_epoch: Callable[[Mapping[str, Any]], None],
+        seed: int | None = None,
     ) -> Measured:
         """Train by the benchmark's recipe, from a checkpoint where there is one, and keep the weights."""
         from knas.training import Recipe, train
 
         settings = self._settings
-        model = self._space.build(architecture, **self._arguments())
+        model = self._space.build(architecture, **self._arguments(seed))
         result = train(
             model,
             self.dataset,
             Recipe(epochs=epochs, batch_size=self.batch_size, augment=settings.augment),
-            seed=settings.seed,  # the same split, order and crops for every network
+            # the run's own: the same split, order and crops for every network
+            seed=settings.seed if seed is None else seed,
             device=self._device,
-            checkpoint=self._path(architecture, epochs, ".checkpoint"),
+            checkpoint=self._path(architecture, epochs, seed, ".checkpoint"),
             on_epoch=on_epoch,
             test=True,
         )
-        write_weights(self.weights(architecture, epochs), model)
+        write_weights(self.weights(architecture, epochs, seed), model)
         return Measured(
             validation_accuracy=result.validation_accuracy,
             test_accuracy=result.test_accuracy,
@@ -94,25 +111,25 @@ class Networks:
             history=tuple(result.history),
         )
 
-    def weights(self, architecture: Architecture, epochs: int) -> Path:
+    def weights(self, architecture: Architecture, epochs: int, seed: int | None = None) -> Path:
         """Where a trial's weights lie until the run is finished (if it may still win)."""
-        return self._path(architecture, epochs, ".safetensors")
+        return self._path(architecture, epochs, seed, ".safetensors")
 
     def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
         """Remove the trial's checkpoint, and the weights of a trial that some other has beaten."""
-        self._path(architecture, trial.epochs, ".checkpoint").unlink(missing_ok=True)
+        self._path(architecture, trial.epochs, trial.seed, ".checkpoint").unlink(missing_ok=True)
         if trial.validation_accuracy is None:
             return
         group = (trial.role, trial.epochs)
-        mine = (trial.validation_accuracy, self.weights(architecture, trial.epochs))
+        mine = (trial.validation_accuracy, self.weights(architecture, trial.epochs, trial.seed))
         best = self._best.get(group, mine)
         loser = min(mine, best, key=lambda pair: pair[0])
         if mine[0] != best[0]:
             loser[1].unlink(missing_ok=True)
         self._best[group] = best if loser is mine else mine
 
-    def description(self, architecture: Architecture) -> dict[str, Any]:
-        """What `best/architecture.json` tells of the winner."""
+    def description(self, architecture: Architecture, seed: int | None = None) -> dict[str, Any]:
+        """What `best/architecture.json` tells of the winner, trained with a seed or the run's own."""
         from knas.training.precision import resolve_precision
 
         dataset = self.dataset
@@ -122,7 +139,7 @@ class Networks:
             "index": self._space.index(architecture),
             "dataset": self._settings.dataset,
             "classes": list(dataset.classes),
-            "build": self._arguments(),
+            "build": self._arguments(seed),
             "precision": resolve_precision("auto", self._device),
             "mean": [float(value) for value in dataset.mean],
             "std": [float(value) for value in dataset.std],
@@ -131,15 +148,16 @@ class Networks:
             "Inputs: images in 0..1, less mean, divided by std; accuracies were measured in this precision.",
         }
 
-    def _arguments(self) -> dict[str, Any]:
+    def _arguments(self, seed: int | None = None) -> dict[str, Any]:
         return {
             "num_classes": self.dataset.num_classes,
-            "seed": self._settings.seed,
+            "seed": self._settings.seed if seed is None else seed,
             "channels": self._settings.channels,
             "cells_per_stage": self._settings.cells_per_stage,
             "initialization": self._settings.initialization,
         }
 
-    def _path(self, architecture: Architecture, epochs: int, suffix: str) -> Path:
-        digest = hashlib.sha256(f"{architecture} {epochs}".encode()).hexdigest()[:16]
+    def _path(self, architecture: Architecture, epochs: int, seed: int | None, suffix: str) -> Path:
+        name = f"{architecture} {epochs}" + ("" if seed is None else f" {seed}")
+        digest = hashlib.sha256(name.encode()).hexdigest()[:16]
         return self._folder / f"{digest}{suffix}"

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from knas.runs.best import ARCHITECTURE, WEIGHTS, write_best
 from knas.runs.folder import RunFolder
 from knas.runs.record import Record, ScoreRow, TrialRow
 from knas.runs.result import Best, Candidate, Control, SearchResult
-from knas.search.base import Outcome, SearchAlgorithm, create
+from knas.search.base import Outcome, SearchAlgorithm, create, option_names
 from knas.search.evaluator import Evaluator, measure_score
 from knas.search.events import RunOpened, RunRecalled, Watcher, ignore
-from knas.search.machine import find_device, machine, versions
-from knas.search.settings import DATA, FREE, ScoreSettings, SearchSettings
+from knas.search.machine import find_device, versions
+from knas.search.settings import DATA, FREE, TABLE, ScoreSettings, SearchSettings
+from knas.search.sources import LookedUp, Source, TrainedNetworks
 
 if TYPE_CHECKING:
     import torch
 
-    from knas.search.networks import Networks
     from knas.spaces.base import Architecture, SearchSpace
 
 
@@ -41,8 +41,6 @@ def run_search(
         watcher: told every event.
     """
     from knas import proxies, spaces
-    from knas.search.networks import Networks
-    from knas.search.scorer import load_data
 
     space = spaces.create(settings.space)
     algorithm = _algorithm(settings)
@@ -50,26 +48,38 @@ def run_search(
     where = find_device(device)
     watcher = watcher or ignore
     folder = RunFolder(run if run is not None else settings.run_name())
-    result = folder.finished() if folder.check(settings.to_dict(), (*FREE, DATA)) else None
+    result = folder.finished() if folder.check(settings.to_dict(), (*FREE, DATA, TABLE)) else None
     if result is not None and (result.control is not None or not settings.control):
         watcher(RunRecalled(str(folder.path)))
         return result
-    networks = Networks(space, load_data(settings), settings, folder.trials, where)
-    config = {**settings.to_dict(), DATA: networks.dataset.fingerprint}
+    source: Source
+    if settings.benchmark is None:
+        source = TrainedNetworks(settings, space, folder, where)
+    else:
+        source = LookedUp(settings, space, algorithm, where)
+    evaluator = functools.partial(_evaluator, space, source, settings)
+    algorithm.check(evaluator(Record(":memory:"), ignore))
+    config = {**settings.to_dict(), **source.content}
     with folder.opened(config, FREE) as record:
         folder.trials.mkdir(exist_ok=True)
-        told = {**config, "batch_size": networks.batch_size}
-        recorded = len(record.scores()), len(record.trials())
-        watcher(RunOpened(str(folder.path), told, *recorded, machine(where), networks.dataset.notes))
-        assert settings.epochs is not None  # the settings are resolved
-        evaluator = Evaluator(
-            space, networks, record, seed=settings.seed, epochs=settings.epochs, watcher=watcher
+        recorded = len(record.scores()) + len(record.probes()), len(record.trials())
+        watcher(
+            RunOpened(str(folder.path), {**config, **source.told}, *recorded, source.machine, source.notes)
         )
-        outcome = algorithm.search(evaluator)
-        _keep_winner(outcome, settings.epochs, networks, folder)
-        result = _result(outcome, settings, record, str(folder.path))
+        outcome = algorithm.search(evaluator(record, watcher))
+        source.keep(outcome, folder)
+        result = _result(outcome, settings, record, str(folder.path), source.benchmark(outcome))
         folder.finish(result)
     return result
+
+
+def _evaluator(
+    space: SearchSpace, source: Source, settings: SearchSettings, record: Record, watcher: Watcher
+) -> Evaluator:
+    assert settings.epochs is not None  # the settings are resolved
+    return Evaluator(
+        space, source.backend, record, seed=settings.seed, epochs=settings.epochs, watcher=watcher
+    )
 
 
 def score_all(
@@ -100,41 +110,41 @@ def score_all(
 
 
 def _algorithm(settings: SearchSettings) -> SearchAlgorithm:
-    """The algorithm with those settings that are options of it."""
-    options = {"samples": settings.samples, "top_k": settings.top_k, "control": settings.control}
-    return create(settings.algorithm, **options)
+    """The algorithm with its options, and with those settings that are options of it."""
+    shared = {"samples": settings.samples, "top_k": settings.top_k, "control": settings.control}
+    known = option_names(settings.algorithm)
+    options = {name: value for name, value in shared.items() if name in known}
+    return create(settings.algorithm, **options, **settings.algorithm_options)
 
 
-def _keep_winner(outcome: Outcome, epochs: int, networks: Networks, folder: RunFolder) -> None:
-    """Fill `best/`, unless that was done before the run was interrupted or its control was asked for."""
-    architecture = outcome.best.architecture
-    weights = networks.weights(architecture, epochs)
-    if not weights.exists():
-        if (folder.best / WEIGHTS).exists() and (folder.best / ARCHITECTURE).exists():
-            return
-        networks.train(architecture, epochs, lambda values: None)  # someone removed the file: make it again
-    write_best(folder.best, networks.description(architecture), weights)
-
-
-def _result(outcome: Outcome, settings: SearchSettings, record: Record, run: str) -> SearchResult:
+def _result(
+    outcome: Outcome,
+    settings: SearchSettings,
+    record: Record,
+    run: str,
+    benchmark: Mapping[str, Any] | None,
+) -> SearchResult:
     trials = record.trials()
     control = outcome.control
     seconds = {
-        "score": sum(row.seconds for row in record.scores()),
+        "score": sum(row.seconds for row in (*record.scores(), *record.probes())),
         "train": sum(row.seconds for row in trials if row.role != "control"),
     }
     if control is not None:
         seconds["control"] = sum(row.seconds for row in trials if row.role == "control")
     return SearchResult(
         space=settings.space,
-        dataset=settings.dataset,
+        dataset=settings.benchmark_dataset or settings.dataset,
         proxy=settings.proxy,
         algorithm=settings.algorithm,
         scored=outcome.scored,
         failed=outcome.failed,
         top_k=tuple(
             Candidate(
-                str(one.architecture), one.score.value or 0.0, one.trial.validation_accuracy, one.trial.reason
+                str(one.architecture),
+                None if one.score is None else one.score.value,
+                one.trial.validation_accuracy,
+                one.trial.reason,
             )
             for one in outcome.selected
         ),
@@ -142,6 +152,7 @@ def _result(outcome: Outcome, settings: SearchSettings, record: Record, run: str
         seconds=seconds,
         versions=versions(),
         control=_control(control) if control is not None else None,
+        benchmark=benchmark,
         run=run,
     )
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from knas.errors import UsageError
 from knas.search.settings import ScoreSettings, option
@@ -11,9 +12,11 @@ from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from knas.data import ImageDataset
+    from knas.search.probe import Probe
+    from knas.spaces.supernet import Supernet
 
 
 def load_data(settings: ScoreSettings) -> ImageDataset:
@@ -77,15 +80,13 @@ class Scorer:
         self._device = device
         dtype = dtype or images.inputs.dtype
         self._inputs, self._targets = images.inputs.to(device, dtype), images.targets.to(device)
-        self._build = space.builder(
-            images.num_classes,
-            settings.seed,
-            device,
-            dtype,
-            channels=settings.channels,
-            cells_per_stage=settings.cells_per_stage,
-            initialization=settings.initialization,
-        )
+        self._space, self._num_classes = space, images.num_classes
+        self._sizes = {
+            "channels": settings.channels,
+            "cells_per_stage": settings.cells_per_stage,
+            "initialization": settings.initialization,
+        }
+        self._build = space.builder(images.num_classes, settings.seed, device, dtype, **self._sizes)
         self._build(space.architecture(0))
 
     def clock(self) -> float:
@@ -94,15 +95,23 @@ class Scorer:
 
     def score(self, architecture: Architecture) -> float:
         """Build a network and score it, untrained."""
+        settings = self._settings
+        return self._value(self._build(architecture), settings.proxy, settings.proxy_options, settings.seed)
+
+    def probe(self, supernet: Supernet, probe: Probe) -> float:
+        """Build a super-network and score it, untrained."""
+        settings = self._settings
+        build = {**self._sizes, "seed": probe.seed, **probe.build}
+        network = self._space.build_supernet(supernet, self._num_classes, **build)
+        network = network.to(self._device, self._inputs.dtype)
+        if probe.proxy is None:
+            return self._value(network, settings.proxy, settings.proxy_options, probe.seed)
+        return self._value(network, probe.proxy, probe.proxy_options, probe.seed)
+
+    def _value(self, network: nn.Module, proxy: str, options: Mapping[str, Any], seed: int) -> float:
         from knas import scoring
 
         score = scoring.score(
-            self._build(architecture),
-            self._inputs,
-            self._targets,
-            proxy=self._settings.proxy,
-            seed=self._settings.seed,
-            device=self._device,
-            **self._settings.proxy_options,
+            network, self._inputs, self._targets, proxy=proxy, seed=seed, device=self._device, **options
         )
         return score.value

@@ -12,6 +12,8 @@ from typing import Any
 from typing_extensions import Self
 
 from knas.errors import UsageError
+from knas.search.base import find, option_names
+from knas.spaces.checks import positive_number
 
 PAPER: Mapping[str, Any] = {
     "samples": 100,
@@ -38,11 +40,20 @@ SMALL_THREADS: Mapping[str, int] = {"digits": 1}
 """CPU threads that `knas-search` uses unless told otherwise: with 8 x 8 images a second one waits more than it works,
 and where other programs run beside, a training took 10 to 80 times as long with two threads as with one."""
 
+OF_ALGORITHMS = ("samples", "top_k", "control")
+"""Settings of their own that are options of some algorithms."""
+
+NEWER = ("algorithm_options", "benchmark", "benchmark_dataset", "score_seconds")
+"""Settings that older runs don't have on disk."""
+
+TABLE_EPOCHS = 12
+"""Epochs of each training on a benchmark: what NAS-Bench-201 (arXiv 2001.00326, Section 5) searches with."""
+
 FREE = ("control",)
 """Settings that may change when a run is resumed: no recorded number depends on them."""
 
-DATA = "data_sha256"
-"""Under this name the settings on disk tell which images the run is about, wherever they came from."""
+DATA, TABLE = "data_sha256", "benchmark_sha256"
+"""Under these names the settings on disk tell which images and table the run is about, wherever they came from."""
 
 LEAST: Mapping[str, int] = {
     "samples": 1,
@@ -89,7 +100,7 @@ class ScoreSettings:
         filled = replace(self, dataset=str(self.dataset), proxy_options=dict(self.proxy_options), **missing)
         for name, least in LEAST.items():
             value = getattr(filled, name, least)
-            if value is None and name in ("max_train_samples", "batch_size"):
+            if value is None and name in ("max_train_samples", "batch_size", *OF_ALGORITHMS):
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UsageError(f"{option(name)} must be a whole number of at least {least}, not {value!r}")
@@ -118,30 +129,73 @@ class SearchSettings(ScoreSettings):
     """
 
     algorithm: str = "knas"
+    algorithm_options: Mapping[str, Any] = field(default_factory=dict)
     samples: int | None = None
     top_k: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
     augment: bool = True
     control: bool = False
+    benchmark: str | None = None
+    benchmark_dataset: str | None = None
+    score_seconds: float | None = None
 
     def defaults(self) -> dict[str, Any]:
-        """The paper's, or smaller ones that suit the data set."""
-        found = {**PAPER, **SMALL.get(self.dataset, {})}
+        """The paper's, or smaller ones that suit the data set; none for what the algorithm has no use for."""
+        on_table = {"epochs": TABLE_EPOCHS, "benchmark_dataset": "cifar10"}
+        found = {**PAPER, **(SMALL.get(self.dataset, {}) if self.benchmark is None else on_table)}
         if (
             self.samples is not None
         ):  # --samples 3 alone asks for fewer trials, not for an error about --top-k
             found["top_k"] = max(1, min(found["top_k"], self.samples))
-        return found
+        return {name: value for name, value in found.items() if name not in self._foreign()}
+
+    def resolved(self) -> Self:
+        """The same with the defaults filled in, checked.
+
+        Raises:
+            UsageError: a number is out of range, or an option is not one of the algorithm; the text names the option.
+        """
+        for name in self._foreign():
+            if getattr(self, name) is not None and getattr(self, name) is not False:
+                raise UsageError(f"algorithm {self.algorithm!r} has no {option(name)}; leave it out")
+        for name in OF_ALGORITHMS:
+            if name in self.algorithm_options:
+                raise UsageError(f"{name} is an option of its own: give {option(name)}, no algorithm option")
+        self._check_benchmark()
+        return replace(super().resolved(), algorithm_options=dict(self.algorithm_options))
+
+    def _check_benchmark(self) -> None:
+        if self.benchmark is None:
+            for name in ("benchmark_dataset", "score_seconds"):
+                if getattr(self, name) is not None:
+                    raise UsageError(
+                        f"{option(name)} says something of a benchmark: give --benchmark FILE too"
+                    )
+        elif self.score_seconds is not None:
+            positive_number(option("score_seconds"), self.score_seconds)
+
+    def _foreign(self) -> list[str]:
+        """Those settings that are options of some algorithms, but not of this one."""
+        known = option_names(self.algorithm)
+        return [name for name in OF_ALGORITHMS if name not in known]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values; without the newer ones where nobody asks for them, as older runs have it."""
+        return {name: value for name, value in super().to_dict().items() if value or name not in NEWER}
 
     def run_name(self) -> Path:
         """The folder that these settings get where none is named: the same settings, the same folder.
 
         The name tells the main settings; six digits of a digest follow where others are not the defaults.
         """
-        name = f"{plain_name(self.dataset)}-{self.proxy}-n{self.samples}-k{self.top_k}-e{self.epochs}-s{self.seed}"
-        told = ("samples", "top_k", "epochs", "seed", "proxy", *FREE)
-        return Path("runs") / f"{name}{self.digest(told)}"
+        told = ["algorithm", "samples", "top_k", "epochs", "seed", "proxy", *FREE]
+        parts = [plain_name(self.benchmark_dataset or self.dataset), *(["table"] if self.benchmark else [])]
+        parts += [] if self.algorithm == "knas" else [self.algorithm]
+        parts += [self.proxy] if find(self.algorithm).scores else []
+        numbers = {"n": self.samples, "k": self.top_k, "e": self.epochs, "s": self.seed}
+        parts += [f"{letter}{value}" for letter, value in numbers.items() if value is not None]
+        return Path("runs") / f"{'-'.join(parts)}{self.digest(told)}"
 
 
 def plain_name(dataset: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from knas.spaces.base import Architecture, SearchSpace
 from knas.spaces.checks import one_of
 from knas.spaces.nas_bench_201 import CellArchitecture, NASBench201
+from knas.spaces.supernet import Supernet
 
-__all__ = ["Architecture", "CellArchitecture", "NASBench201", "SearchSpace", "create", "names"]
+__all__ = ["Architecture", "CellArchitecture", "NASBench201", "SearchSpace", "Supernet", "create", "names"]
 
 _SPACES: dict[str, type[SearchSpace]] = {space.name: space for space in (NASBench201,)}
 

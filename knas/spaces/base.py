@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch import nn
 
 from knas.errors import UsageError
 from knas.spaces.checks import integer_in_range
+
+if TYPE_CHECKING:
+    from knas.spaces.supernet import Supernet
 
 
 class Architecture(ABC):
@@ -68,6 +71,22 @@ class SearchSpace(ABC):
         """Return the one architecture that stands for all those isomorphic to this one."""
 
     @abstractmethod
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """Return the decisions that make an architecture, each as the names of its options."""
+
+    @abstractmethod
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """Return which option each of the decisions in `choices` took."""
+
+    @abstractmethod
+    def decode(self, codes: Sequence[int]) -> Architecture:
+        """Return the architecture of given decisions, the inverse of `encode`.
+
+        Raises:
+            UsageError: if there are too few or too many decisions, or one has no such option.
+        """
+
+    @abstractmethod
     def build(
         self, architecture: Architecture, num_classes: int = 10, seed: int = 0, *args: Any, **options: Any
     ) -> nn.Module:
@@ -103,6 +122,20 @@ class SearchSpace(ABC):
         self, architecture: Architecture, num_classes: int = 10, *args: Any, **options: Any
     ) -> int:
         """Return the number of trainable parameters of the built network, without building it."""
+
+    def build_supernet(
+        self, supernet: Supernet, num_classes: int = 10, seed: int = 0, *args: Any, **options: Any
+    ) -> nn.Module:
+        """Build a network in which each decision is all of its remaining options at once, weighted and added up.
+
+        It is initialized from `seed` alone, and layers that two super-networks share start with the same weights.
+
+        Raises:
+            UsageError: the space has no such networks.
+        """
+        raise UsageError(
+            f"space: {self.name!r} has no super-networks; use an algorithm that scores architectures"
+        )
 
     def sample(self, generator: np.random.Generator) -> Architecture:
         """Draw an architecture, each with the same probability.

@@ -1,8 +1,9 @@
-"""Checks of the arguments that spaces take, each with an error that says what was wanted."""
+"""Checks of the arguments that spaces and searches take, each with an error that says what was wanted."""
 
 from __future__ import annotations
 
 import difflib
+import math
 import operator
 from collections.abc import Iterable
 
@@ -35,6 +36,17 @@ def integer_in_range(argument: str, value: object, low: int, high: int | None = 
     if number is None or isinstance(value, bool) or number < low or (high is not None and number > high):
         raise UsageError(f"{argument} must be {wanted}, got {clipped(value)}")
     return number
+
+
+def positive_number(argument: str, value: object) -> float:
+    """Return `value` as a float above 0.
+
+    Raises:
+        UsageError: if the value is no finite number, or not above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise UsageError(f"{argument} must be a number above 0, got {clipped(value)}")
+    return float(value)
 
 
 def one_of(argument: str, value: object, allowed: Iterable[str]) -> str:

@@ -8,9 +8,11 @@ other random numbers, and a network without its dead edges computes exactly what
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import nn
@@ -20,8 +22,10 @@ from knas.spaces.checks import integer_in_range, one_of
 Draw = Callable[["nn.Conv2d | nn.Linear", torch.Generator], None]
 
 
-def _kaiming(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -> None:
-    nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu", generator=generator)
+def _kaiming(
+    layer: nn.Conv2d | nn.Linear, generator: torch.Generator, mode: Literal["fan_in", "fan_out"] = "fan_in"
+) -> None:
+    nn.init.kaiming_normal_(layer.weight, mode=mode, nonlinearity="relu", generator=generator)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
 
@@ -33,7 +37,11 @@ def _pytorch_default(layer: nn.Conv2d | nn.Linear, generator: torch.Generator) -
         nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
 
 
-INITIALIZATIONS: dict[str, Draw] = {"kaiming": _kaiming, "default": _pytorch_default}
+INITIALIZATIONS: dict[str, Draw] = {
+    "kaiming": _kaiming,
+    "kaiming-fan-out": functools.partial(_kaiming, mode="fan_out"),
+    "default": _pytorch_default,
+}
 
 
 def initialize(model: nn.Module, initialization: str = "kaiming", seed: int = 0) -> nn.Module:
@@ -42,6 +50,7 @@ def initialize(model: nn.Module, initialization: str = "kaiming", seed: int = 0)
     - `"kaiming"`: w ~ N(0, 2/fan_in), biases 0 (He et al. 2015, eq. 10). The KNAS paper, section 8, says that
       its image networks use "Kaiming initialization" and no more; fan-in with the gain of ReLU, for linear
       layers too, is the usual reading.
+    - `"kaiming-fan-out"`: w ~ N(0, 2/fan_out), biases 0: what TE-NAS (arXiv 2102.11535) takes gradients from.
     - `"default"`: PyTorch's own, w and b ~ U(±1/√fan_in), which is `kaiming_uniform_` with a = √5. The
       benchmark's networks were trained from it.
 
@@ -49,7 +58,7 @@ def initialize(model: nn.Module, initialization: str = "kaiming", seed: int = 0)
 
     Args:
         model: a network on the CPU; its other modules are left alone.
-        initialization: `"kaiming"` or `"default"`.
+        initialization: one of these.
         seed: an integer of at least 0.
 
     Returns:

@@ -172,7 +172,7 @@ BAD_OPTIONS = {
         "inputs: unit='batch' cuts them into batches = 50 mini-batches, got only 8",
     ),
     "unknown": ({"estimater": "full"}, "estimater: not an option of proxy 'mgm'.*did you mean 'estimator'"),
-    "proxy": ({"proxy": "mgn"}, "proxy: one of mgm expected, got 'mgn'; did you mean 'mgm'"),
+    "proxy": ({"proxy": "mgn"}, "proxy: one of mgm, naswot, .* expected, got 'mgn'; did you mean 'mgm'"),
     "device": ({"device": "gpu"}, "device: 'cpu', 'cuda' or 'cuda:N' expected, got 'gpu'"),
 }
 

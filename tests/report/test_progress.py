@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -99,6 +100,18 @@ def test_a_resumed_trial_counts_from_its_epoch() -> None:
     assert tally.remaining == 10.0
 
 
+def test_a_limit_of_seconds_is_told_where_the_number_is_not_known() -> None:
+    tally = Tally()
+    tally.add(PhaseStarted("search", 0, seconds=12.0))
+    for _ in range(3):
+        tally.add(Trained(TRIAL, False))
+    assert tally.part == 0.75
+    assert tally.remaining is None
+    assert tally.text() == "3  9.0 s of 12.0 s  best 91.23 %"
+    limited: list[Event] = [PhaseStarted("search", 0, 60.0), *[Trained(TRIAL, False)] * 20]
+    assert len(shown(PlainProgress, limited, terminal=False).splitlines()) == 10
+
+
 def test_failures_are_counted_and_never_best() -> None:
     tally = Tally()
     tally.add(PhaseStarted("score", 2))
@@ -131,6 +144,17 @@ def test_live_display_ends_with_the_last_state() -> None:
     text = shown(LiveProgress, events(), terminal=True)
     assert "50/50" in text
     assert "best 91.23 %" in text
+
+
+def test_the_job_of_an_algorithm_that_scores_nothing() -> None:
+    settings = {
+        **OPENED.settings,
+        "algorithm": "random",
+        "samples": None,
+        "algorithm_options": {"seconds": 60},
+    }
+    text = shown(PlainProgress, [dataclasses.replace(OPENED, settings=settings)], terminal=False)
+    assert "nas-bench-201 on digits: random, seconds 60, 15 epochs per trial, seed 0\n" in text
 
 
 def test_finished_run_is_announced() -> None:

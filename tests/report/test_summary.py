@@ -42,6 +42,15 @@ def test_winner_and_cost() -> None:
     assert "control" not in text
 
 
+def test_without_scores_there_is_no_column_of_them() -> None:
+    trained = tuple(dataclasses.replace(one, score=None) for one in RESULT.top_k)
+    text = shown(
+        dataclasses.replace(RESULT, scored=0, failed=0, top_k=trained, seconds={"score": 0.0, "train": 60.0})
+    )
+    assert "score" not in text
+    assert "cost     training 1 min 00 s (14 networks)" in text
+
+
 def test_brackets_are_text() -> None:
     assert "[loss] is nan" in shown(RESULT)
 

@@ -12,6 +12,7 @@ SCORE = ScoreRow("a", 1.25, None, 0.5)
 FAILURE = ScoreRow("b", None, "no gradient", 0.25)
 TRIAL = TrialRow("a", 3, "top-k", 90.0, 89.5, 0.1, None, 12.0, ({"epoch": 1, "train_loss": 0.4},))
 DIVERGED = TrialRow("b", 3, "control", None, None, None, "the loss is nan", 2.0)
+SEEDED = TrialRow("a", 3, "search", 91.0, None, None, None, 12.5, (), 777)
 
 
 def fill(record: Record) -> None:
@@ -19,6 +20,7 @@ def fill(record: Record) -> None:
     record.add_score("B", FAILURE)
     record.add_trial("A", TRIAL)
     record.add_trial("B", DIVERGED)
+    record.add_trial("A", SEEDED)
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
@@ -27,9 +29,11 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     record.close()
     record = Record(tmp_path / "search.sqlite")
     assert record.scores() == [SCORE, FAILURE]
-    assert record.trials() == [TRIAL, DIVERGED]
+    assert record.trials() == [TRIAL, DIVERGED, SEEDED]
     assert record.score("B") == FAILURE
     assert record.trial("A", 3) == TRIAL
+    assert record.trial("A", 3, 777) == SEEDED
+    assert record.trial("A", 3, 888) is None
     assert record.score("C") is None
     assert record.trial("A", 4) is None
     record.close()
@@ -82,6 +86,47 @@ def test_record_of_a_newer_version(tmp_path: Path) -> None:
     connection.close()
     with pytest.raises(RunError, match=r"version 99.*upgrade knas"):
         Record(path)
+
+
+def test_a_trial_is_recorded_once(tmp_path: Path) -> None:
+    record = Record(tmp_path / "search.sqlite")
+    fill(record)
+    for row in (TRIAL, SEEDED):
+        with pytest.raises(RunError, match="UNIQUE"):
+            record.add_trial("A", row)
+    record.close()
+
+
+VERSION_1 = """
+CREATE TABLE score (class TEXT PRIMARY KEY, architecture TEXT NOT NULL, value REAL, reason TEXT, seconds REAL NOT NULL,
+    recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+CREATE TABLE trial (class TEXT NOT NULL, epochs INTEGER NOT NULL, architecture TEXT NOT NULL, role TEXT NOT NULL,
+    validation_accuracy REAL, test_accuracy REAL, train_loss REAL, reason TEXT, seconds REAL NOT NULL,
+    history TEXT NOT NULL, recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (class, epochs));
+INSERT INTO score (class, architecture, value, seconds) VALUES ('A', 'a', 1.25, 0.5);
+INSERT INTO trial VALUES ('B', 3, 'b', 'control', NULL, NULL, NULL, 'the loss is nan', 2.0, '[]', '2026');
+INSERT INTO trial VALUES ('A', 3, 'a', 'top-k', 90, 89.5, 0.1, NULL, 12, '[{"epoch": 1, "train_loss": 0.4}]', '2026');
+PRAGMA application_id = 0x6B6E6173; PRAGMA user_version = 1;
+"""
+
+
+def test_record_of_version_1_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    connection = sqlite3.connect(path)
+    connection.executescript(VERSION_1)
+    connection.close()
+    before = path.read_bytes()
+    Record(path, create=False).close()
+    assert path.read_bytes() == before, "to look at it changes nothing"
+    for _ in range(2):
+        record = Record(path)
+        assert record.scores() == [SCORE]
+        assert record.trials() == [DIVERGED, TRIAL]
+        assert record.trial("A", 3) == TRIAL
+        assert len(record.probes()) <= 1
+        if not record.probes():
+            record.add_probe("{}", SCORE)
+        record.close()
 
 
 @pytest.mark.parametrize("create", [True, False])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 from knas.errors import KnasError, NotFiniteError
 from knas.runs import TrialRow
 from knas.search.evaluator import Measured
+from knas.search.probe import Probe
 from knas.spaces.base import Architecture, SearchSpace
+from knas.spaces.supernet import Supernet
 
 OPERATIONS = "abcx"
 DEAD = "x"
@@ -58,6 +60,15 @@ class ImaginarySpace(SearchSpace):
     def canonical(self, architecture: Architecture) -> Word:
         return Word("".join(sorted(str(architecture))))
 
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        return (tuple(OPERATIONS),) * SLOTS
+
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        return tuple(OPERATIONS.index(letter) for letter in str(architecture))
+
+    def decode(self, codes: Sequence[int]) -> Word:
+        return Word("".join(OPERATIONS[code] for code in codes))
+
     def build(self, architecture: Architecture, *args: Any, **options: Any) -> nn.Module:
         raise NotImplementedError
 
@@ -65,11 +76,20 @@ class ImaginarySpace(SearchSpace):
         raise NotImplementedError
 
 
+class Training(NamedTuple):
+    """What a training was asked for."""
+
+    architecture: Architecture
+    epochs: int
+    seed: int | None
+
+
 class ImaginaryBackend:
     """Scores and accuracies from a hash of the word; words with two dead letters have no score.
 
-    The clock ticks a second per measurement. `stop_at` interrupts the measurement with that number, and the score
-    with the number `memory` finds none left.
+    The clock ticks a second per measurement, and a training says that it took one per epoch. `stop_at` interrupts the
+    measurement with that number, and the score with the number `memory` finds none left. `foreseen` tells what a
+    training will cost, and `budgets` the epochs that there are.
     """
 
     def __init__(
@@ -79,19 +99,24 @@ class ImaginaryBackend:
         diverging: Collection[Architecture] = (),
         all_fail: bool = False,
         memory: int | None = None,
+        foreseen: bool = False,
+        budgets: Sequence[int] | None = None,
     ) -> None:
         self.scored: list[Architecture] = []
-        self.trained: list[Architecture] = []
+        self.trained: list[Training] = []
+        self.probed: list[tuple[Supernet, Probe]] = []
         self.told: list[TrialRow] = []
         self._stop_at = stop_at
         self._diverging = diverging
         self._all_fail = all_fail
         self._memory = memory
+        self._foreseen = foreseen
+        self._budgets = budgets
         self._seconds = 0.0
 
     @property
     def calls(self) -> int:
-        return len(self.scored) + len(self.trained)
+        return len(self.scored) + len(self.trained) + len(self.probed)
 
     def clock(self) -> float:
         return self._seconds
@@ -105,11 +130,29 @@ class ImaginaryBackend:
             raise KnasError("no gradient\nreaches the input")
         return float("nan") if dead == 2 else fraction(architecture, "score")
 
+    def probe(self, supernet: Supernet, probe: Probe) -> float:
+        """Those fail early on that lack `b` alone on some slot; dead letters lower the score."""
+        self._measure(self.probed, (supernet, probe))
+        early = any(len(left) == len(OPERATIONS) for left in supernet.options)
+        if self._all_fail or (early and ("a", "c", "x") in supernet.options):
+            raise KnasError("no gradient\nreaches the input")
+        return 5.0 + fraction(supernet, str(probe)) - 0.25 * str(supernet).count(DEAD)
+
+    def epochs(self) -> Sequence[int] | None:
+        return self._budgets
+
+    def cost(self, architecture: Architecture, epochs: int, seed: int | None = None) -> float | None:
+        return float(epochs) if self._foreseen else None
+
     def train(
-        self, architecture: Architecture, epochs: int, on_epoch: Callable[[Mapping[str, Any]], None]
+        self,
+        architecture: Architecture,
+        epochs: int,
+        on_epoch: Callable[[Mapping[str, Any]], None],
+        seed: int | None = None,
     ) -> Measured:
-        self._measure(self.trained, architecture)
-        if architecture in self._diverging:
+        self._measure(self.trained, Training(architecture, epochs, seed))
+        if self._all_fail or architecture in self._diverging:
             raise NotFiniteError("the loss is nan")
         accuracy = 100 * fraction(architecture, "accuracy")
         history = [{"epoch": epoch, "validation_accuracy": accuracy} for epoch in range(1, epochs + 1)]
@@ -120,9 +163,9 @@ class ImaginaryBackend:
     def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
         self.told.append(trial)
 
-    def _measure(self, calls: list[Architecture], architecture: Architecture) -> None:
+    def _measure(self, calls: list[Any], asked: Any) -> None:
         stop = self.calls == self._stop_at
-        calls.append(architecture)
+        calls.append(asked)
         if stop:
             raise Interrupted
         self._seconds += 1.0

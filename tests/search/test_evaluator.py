@@ -30,6 +30,38 @@ def test_another_number_of_epochs_is_another_trial() -> None:
     assert len(record.trials()) == 2
 
 
+def test_another_seed_is_another_trial() -> None:
+    backend, record = ImaginaryBackend(), Record(":memory:")
+    asked = evaluator(backend, record)
+    rows = [asked.train(Word("abca"), role="search", seed=seed) for seed in (None, 0, 7, 7)]
+    assert [row.seed for row in rows] == [None, 0, 7, 7]
+    assert backend.trained == [(Word("abca"), 2, seed) for seed in (None, 0, 7)]
+
+
+def test_seconds_count_every_answer_and_replayed_ones_too() -> None:
+    record = Record(":memory:")
+    for _ in range(2):
+        asked = evaluator(ImaginaryBackend(), record)
+        asked.score(Word("abca"))
+        assert asked.seconds() == 1.0
+        asked.train(Word("abca"), role="search")
+        asked.train(Word("caba"), role="search")
+        assert asked.seconds() == 5.0
+
+
+def test_cost_is_known_from_a_benchmark_or_after_the_trial() -> None:
+    record = Record(":memory:")
+    for _ in range(2):  # resumed, it must not be known earlier
+        asked = evaluator(ImaginaryBackend(), record)
+        assert asked.cost(Word("abca")) is None
+        asked.train(Word("abca"), role="search")
+        assert asked.cost(Word("caba")) == 2.0
+        assert asked.cost(Word("abca"), epochs=3) is None
+    foreseen = evaluator(ImaginaryBackend(foreseen=True, budgets=[2, 5]), Record(":memory:"))
+    assert foreseen.cost(Word("abca"), epochs=5) == 5.0
+    assert foreseen.budgets() == (2, 5)
+
+
 def test_events_in_their_order() -> None:
     events: list[Event] = []
     asked = evaluator(ImaginaryBackend(), Record(":memory:"), events)

@@ -198,3 +198,36 @@ def test_killed_while_scoring_and_while_training_it_ends_the_same(
     output = Command(*OPTIONS, f"--run={run}", "--json").finish()
     result = SearchResult.from_dict(json.loads(output))
     assert numbers(result) == dataclasses.replace(numbers(finished), control=None)
+
+
+def test_an_algorithm_that_scores_nothing_trains_and_keeps_the_winner(tmp_path: Path) -> None:
+    settings = {name: value for name, value in SMALL.items() if name not in ("samples", "top_k")}
+    options = {"trials": 3, "population": 2, "sample": 1}
+    run = tmp_path / "run"
+    result = search(
+        **{**settings, "epochs": 1}, algorithm="regularized-evolution", algorithm_options=options, run=run
+    )
+    assert (result.scored, result.failed) == (0, 0)
+    assert 1 <= len(result.top_k) <= 3
+    assert result.seconds["train"] > 0
+    assert load_best(run)
+    assert (
+        json.loads((run / "best" / "architecture.json").read_text())["architecture"]
+        == result.best.architecture
+    )
+    assert result.benchmark is None
+
+
+def test_one_epoch_more_may_win(tmp_path: Path) -> None:
+    settings = {name: value for name, value in SMALL.items() if name not in ("samples", "top_k")}
+    result = search(
+        **{**settings, "epochs": 2}, algorithm="bohb", algorithm_options={"trials": 5}, run=tmp_path / "run"
+    )
+    assert load_best(tmp_path / "run")
+    record = Record(tmp_path / "run" / "search.sqlite", create=False)
+    epochs = {row.epochs for row in record.trials()}
+    winners = [
+        row.epochs for row in record.trials() if row.validation_accuracy == result.best.validation_accuracy
+    ]
+    record.close()
+    assert max(epochs) in winners

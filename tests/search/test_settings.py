@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from knas.errors import UsageError
+from knas.search import base
+from knas.search.base import Outcome, SearchAlgorithm
+from knas.search.evaluator import Evaluator
+from knas.search.knas import Knas
 from knas.search.settings import SearchSettings, default_batch_size
 
 
@@ -53,6 +58,43 @@ def test_given_values_win_and_top_k_follows_fewer_samples() -> None:
 def test_numbers_out_of_range_are_named(name: str, value: Any) -> None:
     with pytest.raises(UsageError, match=f"--{name.replace('_', '-')}.*at least .*{value}"):
         SearchSettings(**{name: value}).resolved()
+
+
+@dataclass(frozen=True)
+class Plain(SearchAlgorithm):
+    """An algorithm that scores nothing and has no option of the shared ones."""
+
+    name: ClassVar[str] = "plain"
+    scores: ClassVar[bool] = False
+    seconds: float = 60.0
+
+    def search(self, evaluator: Evaluator) -> Outcome:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "_classes", lambda: {"plain": Plain, "knas": Knas})
+
+
+@pytest.mark.usefixtures("plain")
+def test_what_the_algorithm_has_no_use_for_stays_none_and_is_refused() -> None:
+    settings = SearchSettings(dataset="cifar10", algorithm="plain").resolved()
+    assert (settings.samples, settings.top_k, settings.epochs) == (None, None, 20)
+    assert settings.run_name() == Path("runs/cifar10-plain-e20-s0")
+    for name, value in (("samples", 0), ("top_k", 3), ("control", True)):
+        with pytest.raises(UsageError, match=rf"'plain' has no {name} \(--"):
+            SearchSettings(algorithm="plain", **{name: value}).resolved()
+    with pytest.raises(UsageError, match=r"give samples \(--samples\)"):
+        SearchSettings(algorithm_options={"samples": 3}).resolved()
+
+
+@pytest.mark.usefixtures("plain")
+def test_options_of_the_algorithm_are_told_where_there_are_some() -> None:
+    settings = SearchSettings(algorithm="plain", algorithm_options={"seconds": 5.0}).resolved()
+    assert settings.to_dict()["algorithm_options"] == {"seconds": 5.0}
+    assert settings.run_name() != SearchSettings(algorithm="plain").resolved().run_name()
+    assert "algorithm_options" not in SearchSettings().resolved().to_dict(), "as older runs have it on disk"
 
 
 def test_run_name_tells_the_main_settings() -> None:

@@ -43,6 +43,17 @@ class SearchSpaceConformance:
             assert space.architecture(space.index(architecture)) == architecture
             assert isinstance(architecture, space.kind)
 
+    def test_choices_make_the_architectures(self, space: SearchSpace) -> None:
+        choices = space.choices()
+        for architecture in self.drawn(space, 200):
+            codes = space.encode(architecture)
+            assert space.decode(codes) == architecture
+            assert len(codes) == len(choices)
+            assert all(code in range(len(names)) for code, names in zip(codes, choices, strict=True))
+        for wrong in (codes[1:], (*codes, 0), (-1, *codes[1:]), (len(choices[0]), *codes[1:])):
+            with pytest.raises(UsageError):
+                space.decode(wrong)
+
     def test_iteration_follows_the_numbers(self, space: SearchSpace) -> None:
         for index, architecture in zip(range(50), space):  # noqa: B905 (a space may have fewer)
             assert space.index(architecture) == index

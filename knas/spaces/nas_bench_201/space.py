@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -12,11 +12,13 @@ from knas.spaces.base import Architecture, SearchSpace
 from knas.spaces.checks import integer_in_range
 from knas.spaces.initialization import initialize
 from knas.spaces.nas_bench_201 import canonical, order
-from knas.spaces.nas_bench_201.architecture import CONVOLUTIONS, EDGES, CellArchitecture
+from knas.spaces.nas_bench_201.architecture import CONVOLUTIONS, EDGES, OPERATIONS, CellArchitecture
 from knas.spaces.nas_bench_201.network import Cell, CellNetwork
 from knas.spaces.nas_bench_201.operations import create_operation
 from knas.spaces.nas_bench_201.parameters import count_parameters
 from knas.spaces.nas_bench_201.shared import SharedNetworks
+from knas.spaces.nas_bench_201.supernet import LoneCell, SuperCell, SuperNetwork, check_options
+from knas.spaces.supernet import Supernet
 
 
 class NASBench201(SearchSpace):
@@ -55,6 +57,21 @@ class NASBench201(SearchSpace):
         """
         return self.architecture(canonical.representatives()[self.index(architecture)])
 
+    def choices(self) -> tuple[tuple[str, ...], ...]:
+        """Return the five operations for each of the six edges."""
+        return (OPERATIONS,) * len(EDGES)
+
+    def encode(self, architecture: Architecture) -> tuple[int, ...]:
+        """Return the position in `OPERATIONS` of each edge's operation."""
+        return tuple(OPERATIONS.index(name) for name in self._own(architecture).operations)
+
+    def decode(self, codes: Sequence[int]) -> CellArchitecture:
+        """Return the cell whose edges, in the order of `EDGES`, carry the operations at these positions."""
+        last = len(OPERATIONS) - 1
+        return CellArchitecture(
+            tuple(OPERATIONS[integer_in_range("operation", code, 0, last)] for code in codes)
+        )
+
     def build(
         self,
         architecture: Architecture,
@@ -89,6 +106,44 @@ class NASBench201(SearchSpace):
         )
         initialize(network, initialization, seed)
         return network
+
+    def build_supernet(
+        self,
+        supernet: Supernet,
+        num_classes: int = 10,
+        seed: int = 0,
+        channels: int = 16,
+        cells_per_stage: int = 5,
+        initialization: str = "kaiming",
+        in_channels: int = 3,
+        weighting: str = "mean",
+        lone_cell: bool = False,
+    ) -> nn.Module:
+        """Build the benchmark's network with several operations on each edge.
+
+        Args:
+            supernet: the operations that are left on each edge.
+            num_classes: outputs of the classifier.
+            seed: what the weights are drawn from; layers that two super-networks share start the same.
+            channels: C, as for `build`.
+            cells_per_stage: N, as for `build`.
+            initialization: as for `build`.
+            in_channels: channels of the images.
+            weighting: what an edge multiplies its operations by: `"sum"` (1), `"mean"` (1 / operations left) or
+                `"share"` (1/5).
+            lone_cell: one cell without stem, stages and reductions, right on images of `channels` channels.
+
+        Returns:
+            A network from images [n, in_channels, h, w] to logits [n, num_classes].
+        """
+        check_options(supernet.options)
+        sizes = _sizes(num_classes, channels, cells_per_stage, in_channels)
+        network: nn.Module
+        if lone_cell:
+            network = LoneCell(SuperCell(supernet.options, channels, weighting), channels, num_classes)
+        else:
+            network = SuperNetwork(lambda width: SuperCell(supernet.options, width, weighting), **sizes)
+        return initialize(network, initialization, seed)
 
     def builder(
         self,

@@ -1,0 +1,137 @@
+"""Where a search's answers come from: networks that are trained, or a benchmark that is looked up."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from knas.errors import UsageError
+from knas.runs.best import ARCHITECTURE, WEIGHTS, write_best
+from knas.runs.folder import RunFolder
+from knas.search.base import Outcome, SearchAlgorithm
+from knas.search.evaluator import Backend
+from knas.search.machine import machine
+from knas.search.settings import DATA, TABLE, SearchSettings
+from knas.spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Source(ABC):
+    """A backend, and what a run tells of it.
+
+    Attributes:
+        backend: what the evaluator asks.
+        content: what the settings on disk tell of the data, so that a run never goes on with others.
+        told: further settings for whoever watches.
+        machine: where it computes, in words.
+        notes: what the user should know of the data.
+    """
+
+    backend: Backend
+    content: Mapping[str, str]
+    told: Mapping[str, Any]
+    machine: str
+    notes: tuple[str, ...]
+
+    @abstractmethod
+    def keep(self, outcome: Outcome, folder: RunFolder) -> None:
+        """Fill the run's `best/` where there are weights to keep."""
+
+    @abstractmethod
+    def benchmark(self, outcome: Outcome) -> dict[str, Any] | None:
+        """What `SearchResult.benchmark` tells."""
+
+
+class TrainedNetworks(Source):
+    """Real images and real training."""
+
+    def __init__(
+        self, settings: SearchSettings, space: SearchSpace, folder: RunFolder, device: torch.device
+    ) -> None:
+        """Load the data set, and build one network so that what can't be built is refused at once."""
+        from knas.search.networks import Networks
+        from knas.search.scorer import load_data
+
+        self._networks = Networks(space, load_data(settings), settings, folder.trials, device)
+        self.backend = self._networks
+        self.content = {DATA: self._networks.dataset.fingerprint}
+        self.told = {"batch_size": self._networks.batch_size}
+        self.machine = machine(device)
+        self.notes = self._networks.dataset.notes
+
+    def keep(self, outcome: Outcome, folder: RunFolder) -> None:
+        """Fill `best/`, unless that was done before the run was interrupted or its control was asked for."""
+        architecture, trial = outcome.best.architecture, outcome.best.trial
+        weights = self._networks.weights(architecture, trial.epochs, trial.seed)
+        if not weights.exists():
+            if (folder.best / WEIGHTS).exists() and (folder.best / ARCHITECTURE).exists():
+                return
+            # someone removed the file: make it again
+            self._networks.train(architecture, trial.epochs, lambda values: None, trial.seed)
+        write_best(folder.best, self._networks.description(architecture, trial.seed), weights)
+
+    def benchmark(self, outcome: Outcome) -> None:
+        """Nothing: the networks were trained."""
+
+
+class LookedUp(Source):
+    """A benchmark on a simulated clock; only scores come from real networks."""
+
+    def __init__(
+        self, settings: SearchSettings, space: SearchSpace, algorithm: SearchAlgorithm, device: torch.device
+    ) -> None:
+        """Read the table, and the images for scores where the algorithm wants some.
+
+        Raises:
+            UsageError: the table can't be read, is one of another space, or lacks what the settings ask for.
+        """
+        from knas import benchmarks
+        from knas.benchmarks.simulated import Simulated
+
+        assert settings.benchmark is not None
+        assert settings.epochs is not None
+        assert settings.benchmark_dataset is not None
+        table = benchmarks.load(settings.benchmark)
+        if table.space.name != space.name:
+            raise UsageError(
+                f"--benchmark {settings.benchmark} is one of {table.space.name}, not of {space.name}"
+            )
+        self._settings, self._scored_on = settings, None if not algorithm.scores else settings.dataset
+        self.content, self.notes, self.machine = {TABLE: table.fingerprint}, (), "a simulated clock"
+        scorer = None
+        if algorithm.scores:
+            from knas.search.scorer import Scorer, load_data, score_images
+
+            images = load_data(settings)
+            scorer = Scorer(space, settings, score_images(images, settings), device)
+            self.content |= {DATA: images.fingerprint}
+            self.notes = images.notes
+            self.machine = f"a simulated clock, scores on {machine(device)}"
+        self._simulated = Simulated(table, settings.benchmark_dataset, scorer, settings.score_seconds)
+        self._seconds_are = self._simulated.seconds_are(settings.epochs)
+        self.backend = self._simulated
+        self.told = {"batch_size": None, "seconds_are": self._seconds_are}
+
+    def keep(self, outcome: Outcome, folder: RunFolder) -> None:
+        """Nothing: there are no weights."""
+
+    def benchmark(self, outcome: Outcome) -> dict[str, Any]:
+        """What the table tells of the found architecture, and what the seconds are."""
+        settings, simulated = self._settings, self._simulated
+        found = outcome.found or simulated.benchmark.space.parse(outcome.best.trial.architecture)
+        stated = settings.score_seconds
+        scores = "measured" if stated is None else f"stated, {stated:g} each"
+        return {
+            "file": settings.benchmark,
+            "sha256": simulated.benchmark.fingerprint,
+            "dataset": simulated.dataset,
+            **({} if self._scored_on is None else {"scored_on": self._scored_on}),
+            "seconds": {
+                **({} if self._scored_on is None else {"score": scores}),
+                "train": f"simulated: {self._seconds_are}",
+            },
+            "found": simulated.found(found),
+        }

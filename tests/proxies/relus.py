@@ -1,0 +1,61 @@
+"""What the tests of proxies of activation patterns share."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import knas
+
+FUNCTIONAL: dict[str, Callable[[Tensor], Tensor]] = {
+    "F.relu": F.relu,
+    "F.relu in place": lambda x: F.relu(x, inplace=True),
+    "torch.relu_": torch.relu_,
+    "Tensor.relu": lambda x: x.relu(),
+    "F.leaky_relu": lambda x: F.leaky_relu(x, 0.0),
+    "F.threshold's cousin, PReLU": lambda x: F.prelu(x, torch.zeros(1)),
+    "a module": nn.ReLU(inplace=True),
+}
+"""The same function, called in different ways."""
+
+
+class Functional(nn.Module):
+    """A network whose ReLU is a function; its weights are always the same."""
+
+    def __init__(self, relu: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.conv, self.norm, self.head = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.norm(self.conv(x)))
+        return self.head(x.mean((2, 3)))
+
+
+class UntouchedModel:
+    """Inherited by the tests of proxies that run a forward pass of their own."""
+
+    name: str
+    options: dict[str, object]
+
+    def test_leaves_the_model_as_it_was(self) -> None:
+        model = Functional(torch.relu).train()
+        model.conv.eval()
+        model.head.bias.requires_grad_(False)
+        before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
+        wanted = [parameter.requires_grad for parameter in model.parameters()]
+        random = torch.get_rng_state()
+        images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        kept = images.clone()
+        knas.score(model, images, proxy=self.name, **self.options)
+        assert torch.equal(images, kept)
+        assert torch.equal(torch.get_rng_state(), random)
+        assert [module.training for module in model.modules()] == modes
+        assert [parameter.requires_grad for parameter in model.parameters()] == wanted
+        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+        assert not any(module._forward_hooks for module in model.modules())
