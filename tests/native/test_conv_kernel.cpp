@@ -2,6 +2,7 @@
 #include "simt.h"
 //
 #include "check.h"
+#include "conv_geometry.h"
 #include "core/layers.h"
 #include "cuda/conv.cuh"
 #include "cuda/conv_last.cuh"
@@ -18,14 +19,7 @@ struct Case {
   std::int64_t n, in_channels, out_channels, groups, s;
   std::int64_t in[3], kernel[3], stride[3], padding[3], dilation[3];
 
-  ConvGeometry geometry() const {
-    ConvGeometry g{n, in_channels, out_channels, groups, {}, {}, {}, {}, {}, {}};
-    for (int a = 0; a < 3; ++a) {
-      g.in[a] = in[a], g.kernel[a] = kernel[a], g.stride[a] = stride[a], g.padding[a] = padding[a], g.dilation[a] = dilation[a];
-      g.out[a] = (in[a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1) / stride[a] + 1;
-    }
-    return g;
-  }
+  ConvGeometry geometry() const { return conv_geometry(*this); }
 };
 
 const Case kCases[] = {

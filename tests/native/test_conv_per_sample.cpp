@@ -3,6 +3,7 @@
 #include <array>
 
 #include "check.h"
+#include "conv_geometry.h"
 #include "core/gram.h"
 #include "core/per_sample.h"
 
@@ -16,14 +17,7 @@ struct Case {
   std::int64_t n, in_channels, out_channels, groups;
   Size in, kernel, stride, padding, dilation;
 
-  ConvGeometry geometry() const {
-    ConvGeometry g{n, in_channels, out_channels, groups, {}, {}, {}, {}, {}, {}};
-    for (int a = 0; a < 3; ++a) {
-      g.in[a] = in[a], g.kernel[a] = kernel[a], g.stride[a] = stride[a], g.padding[a] = padding[a], g.dilation[a] = dilation[a];
-      g.out[a] = (in[a] + 2 * padding[a] - dilation[a] * (kernel[a] - 1) - 1) / stride[a] + 1;
-    }
-    return g;
-  }
+  ConvGeometry geometry() const { return conv_geometry(*this); }
 };
 
 const Case kCases[] = {
