@@ -12,8 +12,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 #: A result, and the error relative to the float64 reference that it may have.
 Check = Callable[[Any], float]
-#: What float32 rounding may do to a network: in one of 97 convolutions every way is up to 1 % off, PyTorch's too.
-TOLERANCE = 2e-2
+#: What float32 rounding may do to sums and smooth networks: ten times what was seen in 97 convolutions.
+TOLERANCE = 1e-4
 
 
 def clock() -> float:

@@ -34,14 +34,15 @@ class ResidualBlock(nn.Module):
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
         self.norm2 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU()
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
             conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
             self.shortcut = nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(hidden)) + self.shortcut(x))
+        hidden = self.relu(self.norm1(self.conv1(x)))
+        return self.relu(self.norm2(self.conv2(hidden)) + self.shortcut(x))
 
 
 def resnet18() -> nn.Module:
@@ -86,6 +87,15 @@ class Encoder(nn.Module):
         patches = images.unflatten(3, (8, 4)).unflatten(2, (8, 4))  # [n, 3, 8, 4, 8, 4]
         tokens = self.patches(patches.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2))
         return self.head(self.norm(self.blocks(tokens)).mean(1))
+
+
+def smooth(model: nn.Module) -> nn.Module:
+    """The same network with softplus for every ReLU, in place: no rounding error changes the sign of its derivative."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, nn.ReLU):
+                setattr(module, name, nn.Softplus())
+    return model
 
 
 WIDTHS, DEPTHS = (8, 16, 32), (1, 3, 5, 9)

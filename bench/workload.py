@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.exact import Exact
-from bench.networks import NETWORKS
+from bench.networks import NETWORKS, smooth
 from bench.pure_pytorch import Rows, calibrated
 from knas.gradients import Gradients, Settings, make_batch, random_entries
 
@@ -41,11 +41,12 @@ QUICK = {("small cell", 16), ("medium cell", 16), ("transformer", 16)}
 
 @dataclass(frozen=True)
 class Case:
-    """One network, number of samples and device; `str` names it."""
+    """One network (or its smooth twin), number of samples and device; `str` names it."""
 
     network: str
     n: int
     device: str
+    smooth: bool = False
 
     def __str__(self) -> str:
         return f"{self.network}, n = {self.n}, {self.device}"
@@ -98,6 +99,7 @@ def make_workload(case: Case, dtype: torch.dtype = torch.float32) -> Workload:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = NETWORKS[case.network]()
+    model = smooth(model) if case.smooth else model
     inputs = torch.randn(case.n, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     return Workload(model.to(case.device, dtype), inputs.to(case.device, dtype))
 

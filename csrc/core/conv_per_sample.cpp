@@ -21,6 +21,15 @@ template <class A> void to_weights(const ConvPlan& plan, std::int64_t unit, cons
   }
 }
 
+// A block of gradients that the calling thread keeps for its next layer. One that is freed after each layer tears holes into the
+// heap, between which the activations of the pass don't fit: the process then takes a quarter more.
+template <class A> A* kept_block(std::int64_t size) {
+  thread_local Lines<A> block;
+  thread_local std::int64_t reserved = 0;
+  if (size > reserved) block = make_lines<A>(reserved = size);
+  return block.get();
+}
+
 }  // namespace
 
 template <class T>
@@ -51,14 +60,16 @@ void conv_gram_matrix(const ConvGeometry& g, const Volumes<T>& input, const Volu
   const std::int64_t unit_bytes = g.n * plan.columns(0) * std::int64_t(sizeof(A));  // the first unit is as large as any
   const std::int64_t block = std::clamp<std::int64_t>(block_bytes / unit_bytes, 1, plan.units), step = block * plan.columns(0);
   const std::int64_t width = (step + kernels.lanes - 1) / kernels.lanes * kernels.lanes;
-  const auto rows = make_lines<A>(g.n * width);
+  const std::int64_t needed = g.n * width, kept = block_bytes / std::int64_t(sizeof(A));
+  const auto large = make_lines<A>(needed > kept ? needed : 0);  // one unit alone is larger: not worth keeping
+  A* rows = needed > kept ? large.get() : kept_block<A>(kept);
   gram_of_slabs<A>(g.n, step, matrix, threads, isa, [&](auto&& take) {
     ConvSample<T> sample(plan, kernels, input, grad);
     for (std::int64_t first = 0; first < plan.units; first += block) {
       const std::int64_t last = std::min(first + block, plan.units);
 #pragma omp for schedule(static)
-      for (std::int64_t i = 0; i < g.n; ++i) sample(i, first, last, rows.get() + i * width);
-      take(rows.get(), width, plan.first_column(last) - plan.first_column(first));
+      for (std::int64_t i = 0; i < g.n; ++i) sample(i, first, last, rows + i * width);
+      take(rows, width, plan.first_column(last) - plan.first_column(first));
     }
   });
 }
