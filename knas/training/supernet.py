@@ -152,9 +152,7 @@ class _Run:
         )
         padding = dataset.train_images.shape[2] // 8
         self.augmentation = Augmentation(padding, dataset.flip) if augment else None
-        self.parameters = initial_parameters(
-            self.edges, self.operations, torch.Generator().manual_seed(seed)
-        )
+        self.parameters = initial_parameters(self.edges, self.operations, torch.Generator().manual_seed(seed))
         self.parameters = self.parameters.detach().to(device).requires_grad_()
         self.identity = {
             "recipe": asdict(recipe),
@@ -241,7 +239,9 @@ class _Run:
         loss, right, elsewhere = (totals / len(order)).tolist()
         return loss, right, elsewhere
 
-    def _weight_step(self, inputs: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[float, float]:
+    def _weight_step(
+        self, inputs: Tensor, targets: Tensor, generator: torch.Generator
+    ) -> tuple[float, float]:
         self.optimizer.zero_grad(set_to_none=True)
         logits, loss = self._loss(inputs, targets, generator)
         slopes = torch.autograd.grad(loss, self.weights, allow_unused=True)

@@ -63,7 +63,13 @@ class SupernetRecipe:
         integer_in_range("supernet_batch_size", self.batch_size, 2)
         integer_in_range("cells", self.cells, 1)
         integer_in_range("choice_batch", self.choice_batch, 2)
-        for name in ("learning_rate", "final_learning_rate", "momentum", "clip", "architecture_learning_rate"):
+        for name in (
+            "learning_rate",
+            "final_learning_rate",
+            "momentum",
+            "clip",
+            "architecture_learning_rate",
+        ):
             positive_number(name, getattr(self, name))
         for name in ("tau_max", "tau_min"):
             positive_number(name, getattr(self, name))
