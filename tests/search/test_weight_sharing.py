@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 from search.conformance import SearchAlgorithmConformance
@@ -22,7 +23,7 @@ class WeightSharingConformance(SearchAlgorithmConformance):
     """Inherit, and override `name` and `options`."""
 
     name: str
-    options: Mapping[str, Any] = {}
+    options: ClassVar[Mapping[str, Any]] = {}
     max_scores = 0
 
     @property
@@ -66,7 +67,7 @@ class TestDarts(WeightSharingConformance):
 
 class TestDartsOfSecondOrder(WeightSharingConformance):
     name = "darts"
-    options = {"order": 2}
+    options: ClassVar[Mapping[str, Any]] = {"order": 2}
 
 
 class TestGdas(WeightSharingConformance):
@@ -75,7 +76,7 @@ class TestGdas(WeightSharingConformance):
 
 class TestSeveralCandidates(WeightSharingConformance):
     name = "darts"
-    options = {"seeds": 2, "candidates": 3}
+    options: ClassVar[Mapping[str, Any]] = {"seeds": 2, "candidates": 3}
 
 
 class TestResNet(SearchAlgorithmConformance):
@@ -164,6 +165,10 @@ def test_a_space_without_a_residual_block_says_so() -> None:
         create("resnet").check(evaluator)
 
 
-def test_resnet_is_a_residual_block_of_the_space() -> None:
+def test_resnet_is_the_benchmark_s_cell(shared_data: Path) -> None:
     space = knas.spaces.create("nas-bench-201")
-    assert space.index(space.parse(resnet.CELLS["nas-bench-201"])) == 11_472
+    cell = space.parse(resnet.CELLS["nas-bench-201"])
+    assert space.index(cell) == 11_472
+    table = knas.benchmarks.load(shared_data / "nas-bench-201" / "accuracies.csv")
+    accuracies = [table.query(cell, dataset, 200).test_accuracy for dataset in table.datasets]
+    assert accuracies == pytest.approx([93.91, 70.89, 44.23], abs=0.005)
