@@ -298,12 +298,16 @@ class _Run:
 
     def _accuracy_of_paths(self, generator: torch.Generator) -> float:
         """The share of right answers on the half for the architecture, a random path for each batch."""
-        batches = self.architecture_images.split(self.recipe.choice_batch)
+        batches = self._choice_batches(self.architecture_images)
         paths = [uniform_path(self.edges, self.operations, generator) for _ in batches]
         right = sum(
             len(batch) * self._right_on(path, batch) for path, batch in zip(paths, batches, strict=True)
         )
-        return right / len(self.architecture_images)
+        return right / sum(len(batch) for batch in batches)
+
+    def _choice_batches(self, order: Tensor) -> list[Tensor]:
+        """Images to choose by; one alone has no statistics that could normalize it."""
+        return [batch for batch in order.split(self.recipe.choice_batch) if len(batch) > 1]
 
     def _choose(self, generator: torch.Generator) -> Codes:
         """The largest parameter of each edge; with uniform paths the best of `cells`, each on one batch."""
@@ -311,7 +315,7 @@ class _Run:
             return tuple(self.parameters.argmax(1).tolist())
         paths = [uniform_path(self.edges, self.operations, generator) for _ in range(self.recipe.cells)]
         order = self.architecture_images[torch.randperm(len(self.architecture_images), generator=generator)]
-        batches = [batch for batch in order.split(self.recipe.choice_batch) if len(batch) > 1]
+        batches = self._choice_batches(order)
         shares = [self._right_on(path, batches[i % len(batches)]) for i, path in enumerate(paths)]
         return tuple(paths[max(range(len(paths)), key=shares.__getitem__)])
 

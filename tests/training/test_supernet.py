@@ -99,7 +99,7 @@ def test_the_halves_are_disjoint_and_balanced(digits: ImageDataset) -> None:
 
 def test_too_few_images() -> None:
     few = data.load("digits", max_train_samples=10)
-    with pytest.raises(UsageError, match="two halves of the training images.*10 are too few"):
+    with pytest.raises(UsageError, match=r"two halves of the training images.*10 are too few"):
         halves(few, 0)
 
 
