@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from knas.benchmarks.benchmark import Benchmark, Entry
-from knas.errors import UsageError
+from knas.errors import NotFiniteError, UsageError
 from knas.runs.record import TrialRow
 from knas.search.evaluator import Measured, ScoreBackend
 from knas.search.probe import Probe, Prober
-from knas.search.supernet_plan import SupernetPlan, SupernetTrainer, TrainedSupernet
+from knas.search.supernet_plan import SupernetPlan, SupernetTrainer, TrainedSupernet, needed
 from knas.spaces.base import Architecture
 from knas.spaces.supernet import Supernet
 
@@ -100,18 +100,18 @@ class Simulated:
         self, plan: SupernetPlan, on_epoch: Callable[[Mapping[str, Any]], None]
     ) -> TrainedSupernet:
         """Train a real super-network; the clock moves on by what that took."""
-        trained = self._trainer().train_supernet(plan, on_epoch)
+        start = time.perf_counter()
+        try:
+            trained = needed(self._supernets).train_supernet(plan, on_epoch)
+        except NotFiniteError:
+            self._now += time.perf_counter() - start
+            raise
         self._now += trained.seconds
         return trained
 
     def recorded_supernet(self, plan: SupernetPlan) -> None:
         """Pass on that the answer is on the disk."""
-        self._trainer().recorded_supernet(plan)
-
-    def _trainer(self) -> SupernetTrainer:
-        if self._supernets is None:
-            raise UsageError("this algorithm was said to train no super-networks")
-        return self._supernets
+        needed(self._supernets).recorded_supernet(plan)
 
     def train(
         self,

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from knas.errors import UsageError
 from knas.runs.best import write_weights
 from knas.runs.record import TrialRow
 from knas.search.evaluator import Measured
 from knas.search.scorer import Scorer, score_images
 from knas.search.settings import SearchSettings, default_batch_size
+from knas.search.supernet_plan import SupernetPlan, SupernetTrainer, TrainedSupernet, needed
 from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from knas.data import ImageDataset
     from knas.search.probe import Probe
-    from knas.search.supernet_plan import SupernetPlan, SupernetTrainer, TrainedSupernet
     from knas.spaces.supernet import Supernet
 
 
@@ -82,16 +81,11 @@ class Networks:
         self, plan: SupernetPlan, on_epoch: Callable[[Mapping[str, Any]], None]
     ) -> TrainedSupernet:
         """Train a super-network on the training images."""
-        return self._trainer().train_supernet(plan, on_epoch)
+        return needed(self._supernets).train_supernet(plan, on_epoch)
 
     def recorded_supernet(self, plan: SupernetPlan) -> None:
         """Remove the super-network's checkpoint."""
-        self._trainer().recorded_supernet(plan)
-
-    def _trainer(self) -> SupernetTrainer:
-        if self._supernets is None:
-            raise UsageError("this algorithm was said to train no super-networks")
-        return self._supernets
+        needed(self._supernets).recorded_supernet(plan)
 
     def epochs(self) -> None:
         """Any number of epochs."""

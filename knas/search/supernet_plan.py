@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from knas.errors import UsageError
 from knas.spaces.base import Architecture
 
 if TYPE_CHECKING:
@@ -52,3 +53,14 @@ class SupernetTrainer(Protocol):
     def recorded_supernet(self, plan: SupernetPlan) -> None:
         """Told once the answer is on the disk: what was kept in case of an interruption can go."""
         ...
+
+
+def needed(trainer: SupernetTrainer | None) -> SupernetTrainer:
+    """What trains super-networks.
+
+    Raises:
+        UsageError: there is none, since the algorithm was said to train none.
+    """
+    if trainer is None:
+        raise UsageError("this algorithm was said to train no super-networks")
+    return trainer
