@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from knas.benchmarks.benchmark import Benchmark, Entry
-from knas.errors import UsageError
+from knas.errors import NotFiniteError, UsageError
 from knas.runs.record import TrialRow
 from knas.search.evaluator import Measured, ScoreBackend
 from knas.search.probe import Probe, Prober
+from knas.search.supernet_plan import SupernetPlan, SupernetTrainer, TrainedSupernet, needed
 from knas.spaces.base import Architecture
 from knas.spaces.supernet import Supernet
 
@@ -25,7 +26,7 @@ class Simulated:
     """The `Backend` of a search on a benchmark: no network is trained.
 
     Trials give the mean over the benchmark's seeds, unless an algorithm asks for one seed. Scores come from real
-    networks and take what they really take, or `score_seconds` each.
+    networks and take what they really take, or `score_seconds` each. Super-networks are really trained.
 
     Attributes:
         benchmark: the table.
@@ -38,6 +39,7 @@ class Simulated:
         dataset: str,
         scorer: ScoreBackend | None = None,
         score_seconds: float | None = None,
+        supernets: SupernetTrainer | None = None,
     ) -> None:
         """Start the clock at zero.
 
@@ -46,6 +48,7 @@ class Simulated:
             dataset: one of `benchmark.datasets`.
             scorer: scores real networks; None for algorithms that score nothing.
             score_seconds: what a score costs; None for what it takes.
+            supernets: trains super-networks; None for algorithms without.
 
         Raises:
             UsageError: the benchmark lacks the data set, or validation accuracies or training times on it.
@@ -54,6 +57,7 @@ class Simulated:
         self.dataset = dataset
         self._scorer = scorer
         self._score_seconds = score_seconds
+        self._supernets = supernets
         self._now = 0.0
         self._epochs = benchmark.budgets(dataset, "validation_accuracy")
         if not self._epochs:
@@ -91,6 +95,23 @@ class Simulated:
         finally:
             measured = time.perf_counter() - start
             self._now += measured if self._score_seconds is None else self._score_seconds
+
+    def train_supernet(
+        self, plan: SupernetPlan, on_epoch: Callable[[Mapping[str, Any]], None]
+    ) -> TrainedSupernet:
+        """Train a real super-network; the clock moves on by what that took."""
+        start = time.perf_counter()
+        try:
+            trained = needed(self._supernets).train_supernet(plan, on_epoch)
+        except NotFiniteError:
+            self._now += time.perf_counter() - start
+            raise
+        self._now += trained.seconds
+        return trained
+
+    def recorded_supernet(self, plan: SupernetPlan) -> None:
+        """Pass on that the answer is on the disk."""
+        needed(self._supernets).recorded_supernet(plan)
 
     def train(
         self,

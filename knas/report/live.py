@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from knas.report.opening import told_once
 from knas.report.tally import TITLES, Tally, duration
-from knas.search.events import EpochEnded, Event, PhaseStarted, Scored, Trained
+from knas.search.events import EpochEnded, Event, PhaseStarted, Scored, SupernetTrained, Trained
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,11 +86,11 @@ class PlainProgress:
         tally = self._tally
         if isinstance(event, PhaseStarted):
             self._told = 0
-        if not isinstance(event, (Scored, Trained, EpochEnded)):
+        if not isinstance(event, (Scored, SupernetTrained, Trained, EpochEnded)):
             return
         if isinstance(event, EpochEnded) and tally.epoch == tally.epochs:
             return  # the end of the trial follows
-        if isinstance(event, (Scored, Trained)) and event.replayed and tally.part < 1:
+        if isinstance(event, (Scored, SupernetTrained, Trained)) and event.replayed and tally.part < 1:
             return  # what was recorded is told in one line at its end, not in ten
         part = math.floor(PARTS * tally.part + 1e-9)
         if part > self._told:

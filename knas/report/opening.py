@@ -8,6 +8,8 @@ from typing import Any
 from knas.report.tally import count
 from knas.search.events import Event, RankingOpened, RunOpened, RunRecalled
 
+MEASURED = "that training is real, and its seconds are measured"
+
 
 def told_once(event: Event) -> list[str]:
     """The lines that an event deserves before any progress; none for most events."""
@@ -59,8 +61,12 @@ def _job(settings: Mapping[str, Any]) -> str:
 
 def _networks(settings: Mapping[str, Any]) -> list[str]:
     subset, cells = settings["max_train_samples"], settings["cells_per_stage"]
+    sharing = [f"super-networks: {settings['supernets']}"] if "supernets" in settings else []
     if settings.get("benchmark"):
         lines = [f"trainings: looked up in {settings['benchmark']}; seconds are {settings['seconds_are']}"]
+        if sharing:
+            sizes = f"{count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage"
+            lines += [f"{sharing[0]}; {sizes}; {MEASURED}"]
         if settings["samples"] is not None:
             networks = f"{count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage"
             lines.append(f"scores: real networks of {networks}, on images of {settings['dataset']}")
@@ -68,5 +74,7 @@ def _networks(settings: Mapping[str, Any]) -> list[str]:
     return [
         f"networks: {count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage; "
         f"training: batches of {settings['batch_size']}, "
-        f"{'with' if settings['augment'] else 'no'} augmentation" + (f", {subset:,} images" if subset else "")
+        f"{'with' if settings['augment'] else 'no'} augmentation"
+        + (f", {subset:,} images" if subset else ""),
+        *sharing,
     ]

@@ -80,7 +80,7 @@ def _lines(result: SearchResult) -> list[str]:
         lines += _benchmark_lines(result.benchmark)
     extra = f", control {duration(seconds['control'])}" if "control" in seconds else ""
     lines.append(
-        f"cost     {_scoring(result)}"
+        f"cost     {_scoring(result)}{_sharing(result)}"
         f"training {duration(seconds['train'])} ({count(len(result.top_k), 'network')}){extra}"
     )
     return [*lines, f"run      {result.run}"]
@@ -111,6 +111,13 @@ def _scoring(result: SearchResult) -> str:
     rate = scored / seconds if seconds > 0 else 0.0
     failed = f", {result.failed} of them failed" if result.failed else ""
     return f"scoring {duration(seconds)} ({count(scored, 'network')}{failed}, {rate:.2f} per second), "
+
+
+def _sharing(result: SearchResult) -> str:
+    if "supernet" not in result.seconds:
+        return ""
+    measured = "" if result.benchmark is None else " measured"
+    return f"super-networks {duration(result.seconds['supernet'])}{measured}, "
 
 
 def _control_line(result: SearchResult) -> str:

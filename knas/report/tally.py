@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from knas.runs.record import ScoreRow, TrialRow
-from knas.search.events import EpochEnded, Event, PhaseStarted, Scored, Trained, TrialStarted
+from knas.runs.record import ScoreRow, SupernetRow, TrialRow
+from knas.search.events import EpochEnded, Event, PhaseStarted, Scored, SupernetTrained, Trained, TrialStarted
 
-TITLES = {"score": "scoring", "top-k": "training", "search": "searching", "control": "control"}
+TITLES = {
+    "score": "scoring",
+    "supernet": "sharing",
+    "top-k": "training",
+    "search": "searching",
+    "control": "control",
+}
 
 
 class Tally:
@@ -18,7 +24,7 @@ class Tally:
     nothing.
 
     Attributes:
-        phase: "score", "top-k", "search" or "control".
+        phase: "score", "supernet", "top-k", "search" or "control".
         total: architectures of the phase; 0 where nobody knows.
         limit: seconds that its answers may take; None without a limit.
         seconds: that they took.
@@ -50,7 +56,7 @@ class Tally:
             self.epoch, self.epochs, self.accuracy = 0, event.epochs, None
         elif isinstance(event, EpochEnded):
             self._add_epoch(event)
-        elif isinstance(event, (Scored, Trained)):
+        elif isinstance(event, (Scored, SupernetTrained, Trained)):
             self._add_answer(event)
 
     def _add_epoch(self, event: EpochEnded) -> None:
@@ -59,7 +65,7 @@ class Tally:
         self.accuracy = None if accuracy is None else float(accuracy)
         self._measured += 1 / max(self.epochs, 1)
 
-    def _add_answer(self, event: Scored | Trained) -> None:
+    def _add_answer(self, event: Scored | SupernetTrained | Trained) -> None:
         value = _value(event.row)
         self.done += 1
         self.seconds += event.row.seconds
@@ -133,5 +139,5 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
-def _value(row: ScoreRow | TrialRow) -> float | None:
+def _value(row: ScoreRow | SupernetRow | TrialRow) -> float | None:
     return row.value if isinstance(row, ScoreRow) else row.validation_accuracy

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from knas.runs.best import load_best
 from knas.runs.folder import RunFolder
-from knas.runs.record import Record, ScoreRow, TrialRow
+from knas.runs.record import Record, ScoreRow, SupernetRow, TrialRow
 from knas.runs.result import Best, Candidate, Control, SearchResult, read_result
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "RunFolder",
     "ScoreRow",
     "SearchResult",
+    "SupernetRow",
     "TrialRow",
     "load_best",
     "read_result",

@@ -2,7 +2,7 @@
 
 ```
 config.yaml     the settings, written first
-search.sqlite   the record: every score, failure and trial
+search.sqlite   the record: every score, failure, super-network and trial
 result.json     the outcome, written last: a run that has it is finished
 best/           the winner: architecture.json and weights.safetensors
 trials/         checkpoints and weights of trials, removed when the run is finished

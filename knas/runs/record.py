@@ -1,4 +1,4 @@
-"""The record of a run (`search.sqlite`): every score, failure and trial, written as it happens.
+"""The record of a run (`search.sqlite`): every score, failure, super-network and trial, written as it happens.
 
 One row is one transaction with `synchronous=FULL`, in SQLite's rollback-journal mode (it also works on
 network file systems, where the write-ahead log does not), so a row that was written survives `kill -9` and
@@ -18,7 +18,7 @@ from typing import Any
 from knas.errors import RunError
 
 APPLICATION_ID = int.from_bytes(b"knas", "big")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 SCORES = """
 CREATE TABLE score (
@@ -64,6 +64,18 @@ CREATE TABLE trial (
 CREATE UNIQUE INDEX trial_key ON trial (class, epochs, coalesce(seed, -1));
 """
 
+SUPERNETS = """
+CREATE TABLE supernet (
+    plan TEXT PRIMARY KEY,        -- JSON: seed, and how it was trained
+    found TEXT NOT NULL,          -- JSON: architectures that it told, in the order of their epochs
+    reason TEXT,                  -- why training failed
+    seconds REAL NOT NULL,
+    history TEXT NOT NULL,        -- JSON: one mapping per epoch
+    recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    CHECK ((found = '[]') = (reason IS NOT NULL))
+);
+"""
+
 TRIALS_OF_VERSION_1 = f"""
 ALTER TABLE trial RENAME TO trial_1;
 {TRIALS}
@@ -73,6 +85,9 @@ DROP TABLE trial_1;
 {PROBES}
 """
 """Trials were known by class and epochs alone, before a run could train with several seeds; there were no probes."""
+
+MIGRATIONS = {0: SCORES + TRIALS + PROBES + SUPERNETS, 1: TRIALS_OF_VERSION_1 + SUPERNETS, 2: SUPERNETS}
+"""What brings a record of each version, 0 for an empty file, to this one."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,22 @@ class TrialRow:
     seconds: float
     history: tuple[Mapping[str, Any], ...] = ()
     seed: int | None = None
+
+
+@dataclass(frozen=True)
+class SupernetRow:
+    """One trained super-network: `found` holds the architectures that it told, none where it failed for `reason`."""
+
+    plan: str
+    found: tuple[str, ...]
+    reason: str | None
+    seconds: float
+    history: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """Per cent at the end, with shared weights, on the images that the architecture was chosen by."""
+        return self.history[-1].get("validation_accuracy") if self.history and self.found else None
 
 
 class Record:
@@ -159,6 +190,8 @@ class Record:
 
     def probes(self) -> list[ScoreRow]:
         """What all probes gave, in the order in which they were recorded; a row's architecture is the super-network."""
+        if self._version < 2:  # an older record that is only looked at
+            return []
         return [ScoreRow(*row) for row in self._rows(f"SELECT {_PROBE_COLUMNS} FROM probe ORDER BY rowid")]
 
     def add_probe(self, probe: str, row: ScoreRow) -> None:
@@ -186,6 +219,25 @@ class Record:
             + (row.train_loss, row.reason, row.seconds, json.dumps(list(row.history)), row.seed),
         )
 
+    def supernet(self, plan: str) -> SupernetRow | None:
+        """The super-network recorded for a plan, or None."""
+        rows = self._rows(f"SELECT {_SUPERNET_COLUMNS} FROM supernet WHERE plan = ?", plan)
+        return _supernet(rows[0]) if rows else None
+
+    def supernets(self) -> list[SupernetRow]:
+        """All super-networks in the order in which they were recorded."""
+        if self._version < 3:  # an older record that is only looked at
+            return []
+        rows = self._rows(f"SELECT {_SUPERNET_COLUMNS} FROM supernet ORDER BY rowid")
+        return [_supernet(row) for row in rows]
+
+    def add_supernet(self, row: SupernetRow) -> None:
+        """Write one super-network to the disk."""
+        self._write(
+            f"INSERT INTO supernet ({_SUPERNET_COLUMNS}) VALUES (?, ?, ?, ?, ?)",
+            (row.plan, json.dumps(row.found), row.reason, row.seconds, json.dumps(list(row.history))),
+        )
+
     def _prepare(self, create: bool) -> None:
         application, version, tables = (
             self._rows(query)[0][0]
@@ -198,12 +250,14 @@ class Record:
         empty = application == 0 and version == 0 and tables == 0
         if not empty:
             self._check(application, version)
+        self._version = version
         self._connection.execute("PRAGMA synchronous = FULL")
         if create and (empty or version < SCHEMA_VERSION):
             self._connection.executescript(
-                f"BEGIN IMMEDIATE; {SCORES + TRIALS + PROBES if empty else TRIALS_OF_VERSION_1}"
+                f"BEGIN IMMEDIATE; {MIGRATIONS[version]}"
                 f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
             )
+            self._version = SCHEMA_VERSION
 
     def _check(self, application: int, version: int) -> None:
         if application != APPLICATION_ID:
@@ -239,6 +293,8 @@ class Record:
 
 _PROBE_COLUMNS = "supernet, value, reason, seconds"
 
+_SUPERNET_COLUMNS = "plan, found, reason, seconds, history"
+
 _TRIAL_COLUMNS = (
     "architecture, epochs, role, validation_accuracy, test_accuracy, train_loss, "
     "reason, seconds, history, seed"
@@ -247,3 +303,8 @@ _TRIAL_COLUMNS = (
 
 def _trial(row: tuple[Any, ...]) -> TrialRow:
     return replace(TrialRow(*row), history=tuple(json.loads(row[-2])))
+
+
+def _supernet(row: tuple[Any, ...]) -> SupernetRow:
+    plan, found, reason, seconds, history = row
+    return SupernetRow(plan, tuple(json.loads(found)), reason, seconds, tuple(json.loads(history)))

@@ -70,7 +70,8 @@ class SearchResult(_Named):
         failed: architectures whose score failed; they are never ranked.
         top_k: the architectures that were trained, by descending score (in the order of training without scores).
         best: the one of `top_k` with the highest validation accuracy.
-        seconds: spent on scoring ("score"), training the top k ("train") and the control ("control").
+        seconds: spent on scoring ("score"), training super-networks ("supernet"), the top k ("train") and the control
+            ("control").
         versions: of knas, torch, Python and, where it was used, CUDA.
         control: the control beside the winner, where it was asked for.
         benchmark: where nothing was trained, the table: its `file`, `sha256` and `dataset`, what the `seconds` are, and

@@ -61,6 +61,7 @@ class SearchAlgorithm(ABC):
         name: what `create` and `--algorithm` know it by.
         scores: whether it asks for scores; without, no images are drawn for them, and no proxy is made.
         proxy: what scores unless another is asked for.
+        supernets: whether it trains super-networks: then there are images for them, also on a benchmark.
 
     A subclass is a frozen dataclass whose fields are its options, and depends on nothing but these, the
     evaluator's seed, and its answers: then an interrupted search resumes by running again on the same record.
@@ -70,6 +71,7 @@ class SearchAlgorithm(ABC):
     name: ClassVar[str]
     scores: ClassVar[bool] = True
     proxy: ClassVar[str] = "mgm"
+    supernets: ClassVar[bool] = False
 
     def check(self, evaluator: Evaluator) -> None:  # noqa: B027 (most algorithms have nothing to refuse)
         """Refuse, before anything is written, what the evaluator can't answer or the budget does not allow.
@@ -195,22 +197,30 @@ def unknown(what: str, given: str, known: Sequence[str]) -> str:
 
 def _classes() -> dict[str, type[SearchAlgorithm]]:
     from knas.search.bohb import Bohb
+    from knas.search.darts import Darts
+    from knas.search.gdas import Gdas
     from knas.search.knas import Knas
     from knas.search.knas_build import KnasBuild
     from knas.search.naswot import Naswot
     from knas.search.random_search import RandomSearch
     from knas.search.regularized_evolution import RegularizedEvolution
     from knas.search.reinforce import Reinforce
+    from knas.search.resnet import ResNet
+    from knas.search.rsps import Rsps
     from knas.search.te_nas import TENAS
 
     found: tuple[type[SearchAlgorithm], ...] = (
         Bohb,
+        Darts,
+        Gdas,
         Knas,
         KnasBuild,
         Naswot,
         RandomSearch,
         RegularizedEvolution,
         Reinforce,
+        ResNet,
+        Rsps,
         TENAS,
     )
     return {one.name: one for one in found}

@@ -16,11 +16,24 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from knas.errors import KnasError, NotFiniteError, UsageError
-from knas.runs.record import Record, ScoreRow, TrialRow
-from knas.search.events import EpochEnded, PhaseStarted, Scored, Trained, TrialStarted, Watcher, ignore
+from knas.runs.record import Record, ScoreRow, SupernetRow, TrialRow
+from knas.search.events import (
+    EpochEnded,
+    PhaseStarted,
+    Scored,
+    SupernetTrained,
+    Trained,
+    TrialStarted,
+    Watcher,
+    ignore,
+)
 from knas.search.probe import Probe, Prober
+from knas.search.supernet_plan import SupernetPlan, SupernetTrainer
 from knas.spaces.base import Architecture, SearchSpace
 from knas.spaces.supernet import Supernet
+
+SUPERNET = "super-network"
+"""What events call a super-network in the place of an architecture."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +192,39 @@ class Evaluator:
         self._watcher(Scored(row, replayed))
         return row
 
+    def train_supernet(self, plan: SupernetPlan) -> SupernetRow:
+        """Train a super-network whose architectures share their weights, or recall what it told.
+
+        Training that diverges is recorded as a failure with its reason.
+
+        Args:
+            plan: seed and recipe.
+
+        Raises:
+            UsageError: the backend has no images.
+        """
+        if not isinstance(self._backend, SupernetTrainer):
+            raise UsageError("algorithm: it trains super-networks, which needs a backend that has images")
+        row = self._record.supernet(str(plan))
+        replayed = row is not None
+        if row is None:
+            self._watcher(TrialStarted(SUPERNET, plan.recipe.epochs))
+            row = self._measure_supernet(self._backend, plan)
+            self._record.add_supernet(row)
+            self._backend.recorded_supernet(plan)
+        self._seconds += row.seconds
+        self._watcher(SupernetTrained(row, replayed))
+        return row
+
+    def _measure_supernet(self, backend: SupernetTrainer, plan: SupernetPlan) -> SupernetRow:
+        start = self._backend.clock()
+        try:
+            trained = backend.train_supernet(plan, lambda values: self._watcher(EpochEnded(SUPERNET, values)))
+        except NotFiniteError as error:
+            return SupernetRow(str(plan), (), _in_one_line(error), self._backend.clock() - start)
+        found = tuple(str(architecture) for architecture in trained.found)
+        return SupernetRow(str(plan), found, None, trained.seconds, tuple(trained.history))
+
     def train(
         self, architecture: Architecture, *, role: str, epochs: int | None = None, seed: int | None = None
     ) -> TrialRow:
@@ -220,9 +266,8 @@ class Evaluator:
                 architecture, epochs, lambda values: self._watcher(EpochEnded(text, values)), seed
             )
         except NotFiniteError as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             seconds = self._backend.clock() - start
-            return TrialRow(text, epochs, role, None, None, None, reason, seconds, seed=seed)
+            return TrialRow(text, epochs, role, None, None, None, _in_one_line(error), seconds, seed=seed)
         return TrialRow(
             text,
             epochs,
@@ -253,8 +298,12 @@ def _measure(text: str, score: Callable[[], float], clock: Callable[[], float]) 
     except KnasError as error:
         if _ran_out_of_memory(error):
             raise  # says nothing about the network: the run stops, and can go on with more memory
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = _in_one_line(error)
     return ScoreRow(text, value, reason, clock() - start)
+
+
+def _in_one_line(error: KnasError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def refuse_no_scores(rows: Sequence[ScoreRow]) -> None:

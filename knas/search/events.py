@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from knas.runs.record import ScoreRow, TrialRow
+from knas.runs.record import ScoreRow, SupernetRow, TrialRow
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class RunRecalled:
 
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase ("score", "top-k", "search" or "control") begins.
+    """A phase ("score", "supernet", "top-k", "search" or "control") begins.
 
-    `total` is how many architectures it handles, 0 where that depends on what it meets, and `seconds` what its answers
-    may take at most, where there is such a limit.
+    `total` is how many architectures (super-networks) it handles, 0 where that depends on what it meets, and `seconds`
+    what its answers may take at most, where there is such a limit.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """The training of an architecture begins."""
+    """The training of an architecture begins, or that of a super-network."""
 
     architecture: str
     epochs: int
@@ -92,7 +92,25 @@ class Trained:
     replayed: bool
 
 
-Event = RunOpened | RankingOpened | RunRecalled | PhaseStarted | Scored | TrialStarted | EpochEnded | Trained
+@dataclass(frozen=True)
+class SupernetTrained:
+    """The training of a super-network ended, or failed; `replayed` where the record already held it."""
+
+    row: SupernetRow
+    replayed: bool
+
+
+Event = (
+    RunOpened
+    | RankingOpened
+    | RunRecalled
+    | PhaseStarted
+    | Scored
+    | TrialStarted
+    | EpochEnded
+    | Trained
+    | SupernetTrained
+)
 Watcher = Callable[[Event], None]
 
 

@@ -12,6 +12,7 @@ from knas.runs.record import TrialRow
 from knas.search.evaluator import Measured
 from knas.search.scorer import Scorer, score_images
 from knas.search.settings import SearchSettings, default_batch_size
+from knas.search.supernet_plan import SupernetPlan, SupernetTrainer, TrainedSupernet, needed
 from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Networks:
         settings: SearchSettings,
         folder: Path,
         device: torch.device,
+        supernets: SupernetTrainer | None = None,
     ) -> None:
         """Draw the scoring images, and build one network so that what can't be built is refused at once.
 
@@ -48,6 +50,7 @@ class Networks:
             settings: resolved settings.
             folder: where checkpoints and weights of trials lie; it must exist once something is trained.
             device: where networks are scored and trained.
+            supernets: trains super-networks; None for algorithms without.
 
         Raises:
             UsageError: the settings ask for more scoring images than there are, or for impossible networks.
@@ -57,6 +60,7 @@ class Networks:
         self._settings = settings
         self._folder = folder
         self._device = device
+        self._supernets = supernets
         self.batch_size = settings.batch_size or default_batch_size(len(dataset.train_labels))
         self._scorer = Scorer(space, settings, score_images(dataset, settings), device)
         self._best: dict[tuple[str, int], tuple[float, Path]] = {}
@@ -72,6 +76,16 @@ class Networks:
     def probe(self, supernet: Supernet, probe: Probe) -> float:
         """Build the super-network and score it, untrained, on the scoring images."""
         return self._scorer.probe(supernet, probe)
+
+    def train_supernet(
+        self, plan: SupernetPlan, on_epoch: Callable[[Mapping[str, Any]], None]
+    ) -> TrainedSupernet:
+        """Train a super-network on the training images."""
+        return needed(self._supernets).train_supernet(plan, on_epoch)
+
+    def recorded_supernet(self, plan: SupernetPlan) -> None:
+        """Remove the super-network's checkpoint."""
+        needed(self._supernets).recorded_supernet(plan)
 
     def epochs(self) -> None:
         """Any number of epochs."""

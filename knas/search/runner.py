@@ -54,9 +54,9 @@ def run_search(
         return result
     source: Source
     if settings.benchmark is None:
-        source = TrainedNetworks(settings, space, folder, where)
+        source = TrainedNetworks(settings, space, folder, algorithm, where)
     else:
-        source = LookedUp(settings, space, algorithm, where)
+        source = LookedUp(settings, space, folder, algorithm, where)
     evaluator = functools.partial(_evaluator, space, source, settings)
     algorithm.check(evaluator(Record(":memory:"), ignore))
     config = {**settings.to_dict(), **source.content}
@@ -130,6 +130,9 @@ def _result(
         "score": sum(row.seconds for row in (*record.scores(), *record.probes())),
         "train": sum(row.seconds for row in trials if row.role != "control"),
     }
+    supernets = record.supernets()
+    if supernets:
+        seconds["supernet"] = sum(row.seconds for row in supernets)
     if control is not None:
         seconds["control"] = sum(row.seconds for row in trials if row.role == "control")
     return SearchResult(

@@ -18,6 +18,9 @@ from knas.spaces.base import SearchSpace
 if TYPE_CHECKING:
     import torch
 
+    from knas.data import ImageDataset
+    from knas.search.supernets import Supernets
+
 
 class Source(ABC):
     """A backend, and what a run tells of it.
@@ -49,16 +52,23 @@ class TrainedNetworks(Source):
     """Real images and real training."""
 
     def __init__(
-        self, settings: SearchSettings, space: SearchSpace, folder: RunFolder, device: torch.device
+        self,
+        settings: SearchSettings,
+        space: SearchSpace,
+        folder: RunFolder,
+        algorithm: SearchAlgorithm,
+        device: torch.device,
     ) -> None:
         """Load the data set, and build one network so that what can't be built is refused at once."""
         from knas.search.networks import Networks
         from knas.search.scorer import load_data
 
-        self._networks = Networks(space, load_data(settings), settings, folder.trials, device)
+        images = load_data(settings)
+        supernets = _supernets(settings, space, images, folder, algorithm, device)
+        self._networks = Networks(space, images, settings, folder.trials, device, supernets)
         self.backend = self._networks
         self.content = {DATA: self._networks.dataset.fingerprint}
-        self.told = {"batch_size": self._networks.batch_size}
+        self.told = {"batch_size": self._networks.batch_size, **_told(supernets)}
         self.machine = machine(device)
         self.notes = self._networks.dataset.notes
 
@@ -78,12 +88,17 @@ class TrainedNetworks(Source):
 
 
 class LookedUp(Source):
-    """A benchmark on a simulated clock; only scores come from real networks."""
+    """A benchmark on a simulated clock; only scores come from real networks, and what super-networks tell."""
 
     def __init__(
-        self, settings: SearchSettings, space: SearchSpace, algorithm: SearchAlgorithm, device: torch.device
+        self,
+        settings: SearchSettings,
+        space: SearchSpace,
+        folder: RunFolder,
+        algorithm: SearchAlgorithm,
+        device: torch.device,
     ) -> None:
-        """Read the table, and the images for scores where the algorithm wants some.
+        """Read the table, and the images for scores or super-networks where the algorithm wants some.
 
         Raises:
             UsageError: the table can't be read, is one of another space, or lacks what the settings ask for.
@@ -99,39 +114,68 @@ class LookedUp(Source):
             raise UsageError(
                 f"--benchmark {settings.benchmark} is one of {table.space.name}, not of {space.name}"
             )
-        self._settings, self._scored_on = settings, None if not algorithm.scores else settings.dataset
+        self._settings, self._algorithm = settings, algorithm
         self.content, self.notes, self.machine = {TABLE: table.fingerprint}, (), "a simulated clock"
-        scorer = None
-        if algorithm.scores:
+        scorer, supernets = None, None
+        if algorithm.scores or algorithm.supernets:
             from knas.search.scorer import Scorer, load_data, score_images
 
             images = load_data(settings)
-            scorer = Scorer(space, settings, score_images(images, settings), device)
+            if algorithm.scores:
+                scorer = Scorer(space, settings, score_images(images, settings), device)
+            supernets = _supernets(settings, space, images, folder, algorithm, device)
             self.content |= {DATA: images.fingerprint}
             self.notes = images.notes
-            self.machine = f"a simulated clock, scores on {machine(device)}"
-        self._simulated = Simulated(table, settings.benchmark_dataset, scorer, settings.score_seconds)
+            real = "scores" if algorithm.scores else "super-networks"
+            self.machine = f"a simulated clock, {real} on {machine(device)}"
+        self._simulated = Simulated(
+            table, settings.benchmark_dataset, scorer, settings.score_seconds, supernets
+        )
         self._seconds_are = self._simulated.seconds_are(settings.epochs)
         self.backend = self._simulated
-        self.told = {"batch_size": None, "seconds_are": self._seconds_are}
+        self.told = {"batch_size": None, "seconds_are": self._seconds_are, **_told(supernets)}
 
     def keep(self, outcome: Outcome, folder: RunFolder) -> None:
         """Nothing: there are no weights."""
 
     def benchmark(self, outcome: Outcome) -> dict[str, Any]:
         """What the table tells of the found architecture, and what the seconds are."""
-        settings, simulated = self._settings, self._simulated
+        settings, simulated, algorithm = self._settings, self._simulated, self._algorithm
         found = outcome.found or simulated.benchmark.space.parse(outcome.best.trial.architecture)
         stated = settings.score_seconds
-        scores = "measured" if stated is None else f"stated, {stated:g} each"
+        images: dict[str, str] = {}
+        seconds = {"train": f"simulated: {self._seconds_are}"}
+        if algorithm.scores:
+            images["scored_on"] = settings.dataset
+            seconds["score"] = "measured" if stated is None else f"stated, {stated:g} each"
+        if algorithm.supernets:
+            images["supernet_on"] = settings.dataset
+            seconds["supernet"] = "measured"
         return {
             "file": settings.benchmark,
             "sha256": simulated.benchmark.fingerprint,
             "dataset": simulated.dataset,
-            **({} if self._scored_on is None else {"scored_on": self._scored_on}),
-            "seconds": {
-                **({} if self._scored_on is None else {"score": scores}),
-                "train": f"simulated: {self._seconds_are}",
-            },
+            **images,
+            "seconds": seconds,
             "found": simulated.found(found),
         }
+
+
+def _supernets(
+    settings: SearchSettings,
+    space: SearchSpace,
+    images: ImageDataset,
+    folder: RunFolder,
+    algorithm: SearchAlgorithm,
+    device: torch.device,
+) -> Supernets | None:
+    """What trains super-networks, where the algorithm does."""
+    if not algorithm.supernets:
+        return None
+    from knas.search.supernets import Supernets
+
+    return Supernets(space, images, settings, folder.trials, device)
+
+
+def _told(supernets: Supernets | None) -> dict[str, str]:
+    return {} if supernets is None else {"supernets": supernets.told}

@@ -10,7 +10,7 @@ from knas.ranking.settings import RankSettings
 from knas.report.live import LiveProgress, PlainProgress
 from knas.report.opening import told_once
 from knas.report.tally import Tally, duration
-from knas.runs import ScoreRow, TrialRow
+from knas.runs import ScoreRow, SupernetRow, TrialRow
 from knas.search.events import (
     EpochEnded,
     Event,
@@ -19,6 +19,7 @@ from knas.search.events import (
     RunOpened,
     RunRecalled,
     Scored,
+    SupernetTrained,
     Trained,
     TrialStarted,
 )
@@ -87,6 +88,43 @@ def test_epochs_count_as_fractions_of_a_trial() -> None:
     tally.add(Trained(TRIAL, False))
     assert tally.progress == 1
     assert "best 91.23 %" in tally.text()
+
+
+def shared(accuracy: float = 30.0) -> list[Event]:
+    history = tuple({"epoch": n, "validation_accuracy": accuracy * n / 2} for n in (1, 2))
+    row = SupernetRow("[1]", ("a",), None, 8.0, history)
+    epochs = [EpochEnded("super-network", values) for values in history]
+    return [
+        PhaseStarted("supernet", 1),
+        TrialStarted("super-network", 2),
+        *epochs,
+        SupernetTrained(row, False),
+    ]
+
+
+@pytest.mark.parametrize("kind", [LiveProgress, PlainProgress])
+def test_a_super_network_is_shown_by_its_epochs(kind: type[LiveProgress] | type[PlainProgress]) -> None:
+    text = shown(kind, shared(), terminal=kind is LiveProgress)
+    assert "sharing" in text
+    assert "1/1  best 30.00 %" in text
+    if kind is PlainProgress:
+        assert "sharing 0/1  epoch 1/2  now 15.00 %" in text
+
+
+def test_the_opening_says_what_super_networks_are_trained_on() -> None:
+    settings = {**SearchSettings(algorithm="darts").resolved().to_dict(), "batch_size": 64}
+    told = {"supernets": "trained on digits, 7 images for the weights and 7 for the architecture"}
+    real = told_once(RunOpened("runs/x", {**settings, **told}, 0, 0, "cpu"))
+    assert f"super-networks: {told['supernets']}" in real
+    table = {
+        **settings,
+        **told,
+        "benchmark": "t.csv",
+        "benchmark_dataset": "cifar10",
+        "seconds_are": "its own",
+    }
+    lines = told_once(RunOpened("runs/x", table, 0, 0, "cpu"))
+    assert any(line.endswith("that training is real, and its seconds are measured") for line in lines)
 
 
 def test_a_resumed_trial_counts_from_its_epoch() -> None:

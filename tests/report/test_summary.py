@@ -51,6 +51,14 @@ def test_without_scores_there_is_no_column_of_them() -> None:
     assert "cost     training 1 min 00 s (14 networks)" in text
 
 
+def test_seconds_of_super_networks() -> None:
+    seconds = {"score": 0.0, "supernet": 30.0, "train": 60.0}
+    result = dataclasses.replace(RESULT, scored=0, failed=0, seconds=seconds)
+    assert "cost     super-networks 30.0 s, training 1 min 00 s (14 networks)" in shown(result)
+    table = {"file": "t", "dataset": "cifar10", "seconds": {"train": "simulated"}, "found": {"cifar10": {}}}
+    assert "super-networks 30.0 s measured, training" in shown(dataclasses.replace(result, benchmark=table))
+
+
 def test_brackets_are_text() -> None:
     assert "[loss] is nan" in shown(RESULT)
 

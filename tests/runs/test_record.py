@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from knas.errors import RunError
-from knas.runs import Record, ScoreRow, TrialRow
+from knas.runs import Record, ScoreRow, SupernetRow, TrialRow
 
 SCORE = ScoreRow("a", 1.25, None, 0.5)
 FAILURE = ScoreRow("b", None, "no gradient", 0.25)
 TRIAL = TrialRow("a", 3, "top-k", 90.0, 89.5, 0.1, None, 12.0, ({"epoch": 1, "train_loss": 0.4},))
 DIVERGED = TrialRow("b", 3, "control", None, None, None, "the loss is nan", 2.0)
+SHARED = SupernetRow("[1, {}]", ("a", "b"), None, 20.0, ({"epoch": 1, "validation_accuracy": 30.0},))
+UNSHARED = SupernetRow("[2, {}]", (), "the loss is nan", 1.0)
 SEEDED = TrialRow("a", 3, "search", 91.0, None, None, None, 12.5, (), 777)
 
 
@@ -21,6 +24,8 @@ def fill(record: Record) -> None:
     record.add_trial("A", TRIAL)
     record.add_trial("B", DIVERGED)
     record.add_trial("A", SEEDED)
+    record.add_supernet(SHARED)
+    record.add_supernet(UNSHARED)
 
 
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
@@ -34,6 +39,10 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     assert record.trial("A", 3) == TRIAL
     assert record.trial("A", 3, 777) == SEEDED
     assert record.trial("A", 3, 888) is None
+    assert record.supernets() == [SHARED, UNSHARED]
+    assert record.supernet("[2, {}]") == UNSHARED
+    assert record.supernet("[3, {}]") is None
+    assert [row.validation_accuracy for row in record.supernets()] == [30.0, None]
     assert record.score("C") is None
     assert record.trial("A", 4) is None
     record.close()
@@ -116,7 +125,9 @@ def test_record_of_version_1_goes_on(tmp_path: Path) -> None:
     connection.executescript(VERSION_1)
     connection.close()
     before = path.read_bytes()
-    Record(path, create=False).close()
+    record = Record(path, create=False)
+    assert (record.scores(), record.probes(), record.supernets()) == ([SCORE], [], [])
+    record.close()
     assert path.read_bytes() == before, "to look at it changes nothing"
     for _ in range(2):
         record = Record(path)
@@ -127,6 +138,27 @@ def test_record_of_version_1_goes_on(tmp_path: Path) -> None:
         if not record.probes():
             record.add_probe("{}", SCORE)
         record.close()
+
+
+def test_record_of_version_2_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    with closing(Record(path)) as record:
+        fill(record)
+        record.add_probe("{}", SCORE)
+    connection = sqlite3.connect(path)  # what version 3 added is the table of super-networks
+    connection.executescript("DROP TABLE supernet; PRAGMA user_version = 2;")
+    connection.close()
+    before = path.read_bytes()
+    with closing(Record(path, create=False)) as record:
+        assert (record.trials(), record.probes()) == ([TRIAL, DIVERGED, SEEDED], [SCORE])
+        assert record.supernets() == []
+    assert path.read_bytes() == before, "to look at it changes nothing"
+    with closing(Record(path)) as record:
+        assert record.trials() == [TRIAL, DIVERGED, SEEDED]
+        record.add_supernet(SHARED)
+    with closing(Record(path, create=False)) as record:
+        assert record.supernets() == [SHARED]
+        assert record.probes() == [SCORE]
 
 
 @pytest.mark.parametrize("create", [True, False])

@@ -168,6 +168,7 @@ class SearchAlgorithmConformance:
         assert record.scores() == complete.scores()
         assert record.trials() == complete.trials()
         assert record.probes() == complete.probes()
+        assert record.supernets() == complete.supernets()
 
     def test_a_finished_search_measures_nothing(self) -> None:
         record = Record(":memory:")

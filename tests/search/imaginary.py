@@ -13,6 +13,7 @@ from knas.errors import KnasError, NotFiniteError
 from knas.runs import TrialRow
 from knas.search.evaluator import Measured
 from knas.search.probe import Probe
+from knas.search.supernet_plan import SupernetPlan, TrainedSupernet
 from knas.spaces.base import Architecture, SearchSpace
 from knas.spaces.supernet import Supernet
 
@@ -105,7 +106,8 @@ class ImaginaryBackend:
         self.scored: list[Architecture] = []
         self.trained: list[Training] = []
         self.probed: list[tuple[Supernet, Probe]] = []
-        self.told: list[TrialRow] = []
+        self.shared: list[SupernetPlan] = []
+        self.told: list[TrialRow | SupernetPlan] = []
         self._stop_at = stop_at
         self._diverging = diverging
         self._all_fail = all_fail
@@ -116,7 +118,7 @@ class ImaginaryBackend:
 
     @property
     def calls(self) -> int:
-        return len(self.scored) + len(self.trained) + len(self.probed)
+        return len(self.scored) + len(self.trained) + len(self.probed) + len(self.shared)
 
     def clock(self) -> float:
         return self._seconds
@@ -160,6 +162,26 @@ class ImaginaryBackend:
             on_epoch(values)
         return Measured(accuracy, accuracy / 2, 0.5, float(epochs), history)
 
+    def train_supernet(
+        self, plan: SupernetPlan, on_epoch: Callable[[Mapping[str, Any]], None]
+    ) -> TrainedSupernet:
+        """As many words as there are candidates, and a second per epoch."""
+        self._measure(self.shared, plan)
+        if self._all_fail:
+            raise NotFiniteError("the loss is nan")
+        history = [
+            {"epoch": epoch, "validation_accuracy": 10.0} for epoch in range(1, plan.recipe.epochs + 1)
+        ]
+        for values in history:
+            on_epoch(values)
+        space = ImaginarySpace()
+        numbers = (fraction(f"{plan} {number}", "supernet") for number in range(plan.recipe.candidates))
+        found = [space.architecture(int(number * len(space))) for number in numbers]
+        return TrainedSupernet(found, float(plan.recipe.epochs), history)
+
+    def recorded_supernet(self, plan: SupernetPlan) -> None:
+        self.told.append(plan)
+
     def recorded(self, architecture: Architecture, trial: TrialRow) -> None:
         self.told.append(trial)
 
@@ -171,7 +193,7 @@ class ImaginaryBackend:
         self._seconds += 1.0
 
 
-def fraction(architecture: Architecture, purpose: str) -> float:
+def fraction(architecture: object, purpose: str) -> float:
     """A number in 0..1 that the word and the purpose fix."""
     digest = hashlib.sha256(f"{purpose} {architecture}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32

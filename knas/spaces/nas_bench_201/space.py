@@ -17,7 +17,13 @@ from knas.spaces.nas_bench_201.network import Cell, CellNetwork
 from knas.spaces.nas_bench_201.operations import create_operation
 from knas.spaces.nas_bench_201.parameters import count_parameters
 from knas.spaces.nas_bench_201.shared import SharedNetworks
-from knas.spaces.nas_bench_201.supernet import LoneCell, SuperCell, SuperNetwork, check_options
+from knas.spaces.nas_bench_201.supernet import (
+    LoneCell,
+    SuperCell,
+    SuperNetwork,
+    check_options,
+    normalize_by_batch,
+)
 from knas.spaces.supernet import Supernet
 
 
@@ -118,6 +124,7 @@ class NASBench201(SearchSpace):
         in_channels: int = 3,
         weighting: str = "mean",
         lone_cell: bool = False,
+        batch_statistics: bool = False,
     ) -> nn.Module:
         """Build the benchmark's network with several operations on each edge.
 
@@ -132,6 +139,8 @@ class NASBench201(SearchSpace):
             weighting: what an edge multiplies its operations by: `"sum"` (1), `"mean"` (1 / operations left) or
                 `"share"` (1/5).
             lone_cell: one cell without stem, stages and reductions, right on images of `channels` channels.
+            batch_statistics: BatchNorm within cells has no parameters and always normalizes with the batch at hand, as
+                in searches whose architectures share their weights.
 
         Returns:
             A network from images [n, in_channels, h, w] to logits [n, num_classes].
@@ -143,6 +152,8 @@ class NASBench201(SearchSpace):
             network = LoneCell(SuperCell(supernet.options, channels, weighting), channels, num_classes)
         else:
             network = SuperNetwork(lambda width: SuperCell(supernet.options, width, weighting), **sizes)
+        if batch_statistics:
+            normalize_by_batch(network)
         return initialize(network, initialization, seed)
 
     def builder(

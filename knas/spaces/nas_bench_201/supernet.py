@@ -10,9 +10,10 @@ from knas.errors import UsageError
 from knas.spaces.checks import clipped, one_of
 from knas.spaces.nas_bench_201.architecture import EDGES, NODES, OPERATIONS
 from knas.spaces.nas_bench_201.network import CellNetwork
-from knas.spaces.nas_bench_201.operations import CPU, Linear, create_operation
+from knas.spaces.nas_bench_201.operations import CPU, Linear, ReLUConvBN, create_operation
 
-Weights = Tensor | Sequence[Sequence[float]]
+EdgeWeights = Tensor | Sequence["float | Tensor"]
+Weights = Tensor | Sequence[Sequence["float | Tensor"]]
 """What the operations of a cell are multiplied by: [edges, operations of the edge]."""
 
 WEIGHTINGS: dict[str, Callable[[int], float]] = {
@@ -36,7 +37,7 @@ class MixedEdge(nn.Module):
         super().__init__()
         self.operations = nn.ModuleDict({name: create_operation(name, channels) for name in names})
 
-    def forward(self, inputs: Tensor, weights: Tensor | Sequence[float]) -> Tensor:
+    def forward(self, inputs: Tensor, weights: EdgeWeights) -> Tensor:
         """Map [n, channels, h, w] to the same shape.
 
         Args:
@@ -101,6 +102,20 @@ class SuperNetwork(CellNetwork):
             features = cell(features, weights) if isinstance(cell, SuperCell) else cell(features)
         logits: Tensor = self.classifier(self.pool(self.last(features)).flatten(1))
         return logits
+
+
+def normalize_by_batch(network: nn.Module) -> None:
+    """Let BatchNorm within super-cells normalize with the batch at hand, always, and have no parameters.
+
+    Statistics that are kept, and factors that are learned, would be those of whatever architectures came last.
+    """
+    for cell in network.modules():
+        if isinstance(cell, SuperCell):
+            for layer in cell.modules():
+                if isinstance(layer, ReLUConvBN):
+                    layer.norm = nn.BatchNorm2d(
+                        layer.norm.num_features, affine=False, track_running_stats=False, device=CPU
+                    )
 
 
 class LoneCell(nn.Module):
