@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Reproduce the paper's Table 1: every system over many seeds, beside the paper's numbers, and with controls.
 
-    Searches look trainings up in the table, on a simulated clock. Nothing is invented: a row that has neither scores nor
-    finished runs says which command fills it.
+    Searches look trainings up in the table, on a simulated clock. Nothing is invented: a row that has neither scores
+    nor finished runs says which command fills it.
     """
     from knas import compare
     from knas.ranking.table import check_output

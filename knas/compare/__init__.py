@@ -32,8 +32,8 @@ def compare(
 ) -> Comparison:
     """Search with every system of Table 1 of the KNAS paper (arXiv 2111.13293), and with controls, over many seeds.
 
-    Nothing is trained: accuracies come from the table, and the clock is simulated (`knas.benchmarks.simulated`). Rows of
-    KNAS and NASWOT take their scores from tables of scores; rows of systems that need real super-networks are filled
+    Nothing is trained: accuracies come from the table, and the clock is simulated (`knas.benchmarks.simulated`). Rows
+    of KNAS and NASWOT take their scores from tables of scores; rows of systems that need real super-networks are filled
     from finished runs. What has neither is left empty, with the command that fills it.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from knas.compare.paper import Published
+from knas.compare.paper import NOTHING, Published
 from knas.compare.systems import System
 
 
@@ -31,7 +31,7 @@ class Entry:
     seconds: tuple[float, ...] = ()
     source: str = ""
     searched_on: str | None = None
-    published: Published = Published()
+    published: Published = NOTHING
 
     @property
     def mean(self) -> float | None:

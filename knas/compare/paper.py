@@ -49,3 +49,6 @@ TABLE_1: Mapping[str, Mapping[str, Published]] = {
     "knas-40": _row((93.43, 71.05, 45.05), (8.8e3, 18.4e3, 40e3), (25, 25, 25)),
 }
 """By the row's name in `knas.compare.systems`, then by data set."""
+
+NOTHING = Published()
+"""Of rows that the paper does not have."""

@@ -15,7 +15,7 @@ from knas.compare.commands import filling
 from knas.compare.comparison import Comparison, Entry
 from knas.compare.finished import Finished, read_runs
 from knas.compare.notes import notes
-from knas.compare.paper import TABLE_1, Published
+from knas.compare.paper import NOTHING, TABLE_1, Published
 from knas.compare.scores import ScoreTable, read_scores
 from knas.compare.searches import FILE, Found, Searches, Task
 from knas.compare.systems import SYSTEMS, System
@@ -217,7 +217,7 @@ def _told(one: Finished) -> str:
 
 
 def _published(system: System, dataset: str) -> Published:
-    return TABLE_1.get(system.name, {}).get(dataset, Published())
+    return TABLE_1.get(system.name, {}).get(dataset, NOTHING)
 
 
 def _comparison(
