@@ -228,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--figure", help="draw the curves into a file, such as proposition.svg")
     given = parser.parse_args(arguments)
+    torch.set_num_threads(1)  # for matrices this small a second one only waits
     network, data = Network(seed=given.seed), problem(seed=given.seed, scale=given.scale)
     moments = flow(network, *data, given.step, given.steps)
     show(moments)

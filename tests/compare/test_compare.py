@@ -159,15 +159,15 @@ def test_resumes_and_extends(
     assert plain(compare(**options, **changed)) == plain(whole), "scores may be added"
 
 
-def test_survives_kill_and_a_torn_line(options: dict[str, Any], folder: Path, tmp_path: Path) -> None:
+def test_survives_kill_and_a_torn_line(options: dict[str, Any], tmp_path: Path) -> None:
     arguments = ["compare", "--benchmark", str(options["benchmark"]), "--repeats", "3", "--json"]
-    arguments += ["--scores", str(folder / "mgm.csv"), "--run", str(tmp_path / "run")]
+    arguments += ["--data-set", "cifar10", "--run", str(tmp_path / "run")]
     file = tmp_path / "run" / FILE
     Command(*arguments).kill_when(lambda: file.exists() and file.read_bytes().count(b"\n") >= 5)
     with file.open("ab") as stream:
         stream.write(b'{"task": {"sys')
     resumed = json.loads(Command(*arguments).finish())
-    alone = compare(**options, scores=[folder / "mgm.csv"])
+    alone = compare(**options, datasets=["cifar10"])
     assert {**resumed, "run": None} == json.loads(json.dumps(plain(alone)))
     assert all(json.loads(line) for line in file.read_text().splitlines())
 
