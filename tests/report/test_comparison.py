@@ -57,7 +57,7 @@ def test_every_row_is_one_line(width: int) -> None:
     table = lines[:place]
     assert len(table) == 2 + len(SYSTEMS)
     assert max(map(len, table)) <= 80
-    assert table[0].split() == "cifar10 accuracy paper time (s) paper speed-up paper".split()
+    assert table[0].split() == ["cifar10", "accuracy", "paper", "time", "(s)", "paper", "speed-up", "paper"]
     rows = {line.split("  ")[0]: line.split() for line in table[2:]}
     assert rows["ResNet"] == ["ResNet", "93.91", "93.97"]
     assert rows["RS"][1:] == ["93.50", "±", "0.71", "93.63", "11.0K", "a", "216K", "1.00x", "1x"]
