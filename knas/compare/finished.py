@@ -9,7 +9,7 @@ from typing import Any
 
 from knas.benchmarks.benchmark import Benchmark
 from knas.compare.systems import SYSTEMS, System
-from knas.errors import UsageError
+from knas.errors import RunError, UsageError
 from knas.runs.config import read_config
 from knas.runs.folder import RunFolder
 from knas.runs.result import SearchResult
@@ -17,6 +17,9 @@ from knas.search.settings import DATA
 
 VARYING = ("seed", "dataset", "benchmark_dataset", "benchmark", DATA)
 """Settings in which runs of one row may differ."""
+
+IMAGES = ("scored_on", "supernet_on")
+"""Where a result tells the images of its networks."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Finished:
         system: the row's name.
         folder: where it lies.
         dataset: of the table, that it searched on.
-        scored_on: the images that its networks saw; None where none were needed.
+        images: the data set that its networks saw; None where none were needed.
         seed: its seed.
         accuracies: of the found cell in the table, by data set: test, after the most epochs.
         seconds: of the search, without the training for the report where the cell was found before it.
@@ -37,7 +40,7 @@ class Finished:
     system: str
     folder: str
     dataset: str
-    scored_on: str | None
+    images: str | None
     seed: int
     accuracies: Mapping[str, float]
     seconds: float
@@ -58,7 +61,10 @@ def read_runs(folders: Sequence[str | Path], benchmark: Benchmark) -> list[Finis
     found: list[Finished] = []
     settings: dict[str, tuple[str, dict[str, Any]]] = {}
     for folder in folders:
-        one, config = _read(Path(folder), benchmark)
+        try:
+            one, config = _read(Path(folder), benchmark)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise RunError(f"--runs {folder}: its result or settings lack {error}; leave it out") from error
         _check_settings(one, config, *settings.setdefault(one.system, (one.folder, config)))
         for other in found:
             if (other.system, other.dataset, other.seed) == (one.system, one.dataset, one.seed):
@@ -81,14 +87,16 @@ def _read(path: Path, benchmark: Benchmark) -> tuple[Finished, dict[str, Any]]:
         raise UsageError(f"--runs {path} was looked up in another table, {result.benchmark['file']}")
     config = read_config(folder.config)
     system = _system(path, config)
+    seconds, source = _cost(result)
     finished = Finished(
         system=system.name,
         folder=str(path),
         dataset=result.benchmark["dataset"],
-        scored_on=result.benchmark.get("scored_on"),
+        images=next((result.benchmark[name] for name in IMAGES if name in result.benchmark), None),
         seed=config["seed"],
         accuracies={name: _last(entries) for name, entries in result.benchmark["found"].items()},
-        **_cost(result),
+        seconds=seconds,
+        source=source,
     )
     return finished, config
 
@@ -104,7 +112,7 @@ def _system(path: Path, config: Mapping[str, Any]) -> System:
     raise UsageError(f"--runs {path} is of {config['algorithm']}{told}, for which there is no row")
 
 
-def _cost(result: SearchResult) -> dict[str, Any]:
+def _cost(result: SearchResult) -> tuple[float, str]:
     """The seconds of a search, and what they are."""
     assert result.benchmark is not None
     reported = len(result.top_k) == 1  # one trial decides nothing: it was for the report
@@ -115,7 +123,7 @@ def _cost(result: SearchResult) -> dict[str, Any]:
     }
     words = result.benchmark["seconds"]
     told = [f"{name} {words.get(name, 'measured')}" for name in counted]
-    return {"seconds": sum(counted.values()), "source": "; ".join(told) or "nothing"}
+    return sum(counted.values()), "; ".join(told) or "nothing"
 
 
 def _last(entries: Mapping[str, Mapping[str, float | None]]) -> float:

@@ -213,7 +213,7 @@ def _of_runs(system: System, dataset: str, finished: Sequence[Finished]) -> Entr
 
 
 def _told(one: Finished) -> str:
-    return one.source if one.scored_on is None else f"{one.source}, on images of {one.scored_on}"
+    return one.source if one.images is None else f"{one.source}, on images of {one.images}"
 
 
 def _published(system: System, dataset: str) -> Published:

@@ -243,6 +243,9 @@ def test_runs_that_do_not_fit(
         config.write_text(text.replace("score_samples: 4", "score_samples: 8"))
         with pytest.raises(UsageError, match=r"but score_samples is 4 and 8: give runs with the same"):
             compare(**options, runs=finished)
+        config.write_text(text.replace("seed: 1\n", ""))
+        with pytest.raises(RunError, match=r"its result or settings lack 'seed'; leave it out"):
+            compare(**options, runs=finished)
         config.write_text(text.replace("algorithm: te-nas", "algorithm: random"))
         with pytest.raises(UsageError, match=r"is of random, which is searched with here: leave it out"):
             compare(**options, runs=[finished[1]])
