@@ -36,9 +36,11 @@ def _choices(comparison: Comparison) -> Iterator[str]:
         + (", which the table does not hold" if epochs != 20 else "")
     )
     finals = sorted(set(settings["final_epochs"].values()))
+    first, last = settings["seeds"][0], settings["seeds"][-1]
+    seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     yield (
-        f"accuracy: test, of the found cell, after {' or '.join(map(str, finals))} epochs in the table; "
-        "mean and standard deviation over seeds"
+        f"accuracy: test, of the found cell, after {' or '.join(map(str, finals))} epochs in the table; mean and "
+        f"standard deviation over {seeds}"
     )
     for proxy, table in settings["scores"].items():
         told = "as its table tells" if settings["score_seconds"] is None else "stated"
