@@ -20,7 +20,7 @@ def command(
     benchmark: Annotated[
         Path, typer.Option(help="Table of trained architectures: a .csv, or what `benchmark import` made.")
     ],
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="")] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="FOLDER")] = None,
     repeats: Annotated[int, typer.Option(help="Searches of each row on each data set.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the first; the others follow it.")] = 0,
     scores: Annotated[

@@ -13,9 +13,9 @@ from knas import benchmarks
 from knas.benchmarks.benchmark import DATASETS
 from knas.compare.commands import filling
 from knas.compare.comparison import Comparison, Entry
+from knas.compare.entries import looked_up, of_runs
 from knas.compare.finished import Finished, read_runs
 from knas.compare.notes import notes
-from knas.compare.paper import NOTHING, TABLE_1, Published
 from knas.compare.scores import ScoreTable, read_scores
 from knas.compare.searches import FILE, Found, Searches, Task
 from knas.compare.systems import SYSTEMS, System
@@ -87,12 +87,7 @@ def run_comparison(
     finished = read_runs(runs, table)
     searched = [system for system in SYSTEMS if not tabular.missing(system)]
     _refuse_double({system.name for system in searched}, finished)
-    work = [
-        (system, tabular.task(system, dataset, seed))
-        for system in searched
-        for dataset in datasets
-        for seed in (settings.seeds if system.algorithm else settings.seeds[:1])
-    ]
+    work = _work(searched, datasets, settings.seeds, tabular)
     config = _config(settings, table.fingerprint)
     if run is not None:
         RunFolder(run).check(config, FREE)
@@ -101,14 +96,26 @@ def run_comparison(
     found = _search(work, tabular, config, run, progress)
     entries = {
         dataset: tuple(
-            _looked_up(system, dataset, found, tabular, sources[dataset])
+            looked_up(system, dataset, found, tabular, sources[dataset])
             if system in searched
-            else _of_runs(system, dataset, finished)
+            else of_runs(system, dataset, finished)
             for system in SYSTEMS
         )
         for dataset in datasets
     }
     return _comparison(settings, tabular, entries, run)
+
+
+def _work(
+    systems: Sequence[System], datasets: Sequence[str], seeds: range, tabular: Tabular
+) -> list[tuple[System, Task]]:
+    """Every search; a fixed cell needs no second seed."""
+    return [
+        (system, tabular.task(system, dataset, seed))
+        for system in systems
+        for dataset in datasets
+        for seed in (seeds if system.algorithm else seeds[:1])
+    ]
 
 
 def _by_use(tables: Sequence[ScoreTable]) -> dict[str, ScoreTable]:
@@ -151,7 +158,7 @@ def _search(
     config: Mapping[str, Any],
     run: str | Path | None,
     progress: Progress,
-) -> dict[Task, Found]:
+) -> list[Found]:
     """Carry out every search, or recall it."""
     with contextlib.ExitStack() as stack:
         path = None
@@ -160,64 +167,11 @@ def _search(
             stack.enter_context(folder.held(config, FREE))
             path = folder.path / FILE
         searches = Searches(path)
-        found: dict[Task, Found] = {}
+        found = []
         for done, (system, task) in enumerate(work):
             progress(system.title, done, len(work))
-            found[task], _ = searches.get(task, functools.partial(tabular.search, system))
+            found.append(searches.get(task, functools.partial(tabular.search, system)))
         return found
-
-
-def _looked_up(
-    system: System, dataset: str, found: Mapping[Task, Found], tabular: Tabular, seconds_are: str
-) -> Entry:
-    """A row on one data set, from searches on the table."""
-    benchmark, epochs = tabular.benchmark, tabular.final(dataset)
-    held = [one for one in found.values() if (one.task.system, one.task.dataset) == (system.name, dataset)]
-    entries = [benchmark.query(benchmark.space.parse(one.architecture), dataset, epochs) for one in held]
-    return Entry(
-        system,
-        dataset,
-        tuple(entry.test_accuracy for entry in entries if entry.test_accuracy is not None),
-        tuple(one.seconds for one in held) if system.algorithm else (),
-        _source(system, tabular, seconds_are),
-        published=_published(system, dataset),
-    )
-
-
-def _source(system: System, tabular: Tabular, seconds_are: str) -> str:
-    """What the seconds of a row are, in words."""
-    if system.algorithm is None:
-        return ""
-    stated = tabular.score_seconds
-    scores = "scores measured" if stated is None else f"scores stated, {stated:g} s each"
-    if system.scores == "naswot":
-        return scores
-    simulated = f"simulated: {seconds_are}"
-    return f"{simulated}; {scores}" if system.scores == "mgm" else simulated
-
-
-def _of_runs(system: System, dataset: str, finished: Sequence[Finished]) -> Entry:
-    """A row on one data set, from runs that searched on it, or else from those on another."""
-    own = [one for one in finished if one.system == system.name]
-    searched_on = dataset if any(one.dataset == dataset for one in own) or not own else own[0].dataset
-    held = [one for one in own if one.dataset == searched_on]
-    return Entry(
-        system,
-        dataset,
-        tuple(one.accuracies[dataset] for one in held),
-        tuple(one.seconds for one in held),
-        "; ".join(dict.fromkeys(_told(one) for one in held)),
-        None if searched_on == dataset else searched_on,
-        _published(system, dataset),
-    )
-
-
-def _told(one: Finished) -> str:
-    return one.source if one.images is None else f"{one.source}, on images of {one.images}"
-
-
-def _published(system: System, dataset: str) -> Published:
-    return TABLE_1.get(system.name, {}).get(dataset, NOTHING)
 
 
 def _comparison(

@@ -54,21 +54,17 @@ class Searches:
             if whole != lines:
                 os.truncate(path, sum(map(len, whole)))
 
-    def __len__(self) -> int:
-        """How many are finished."""
-        return len(self._found)
-
-    def get(self, task: Task, search: Callable[[Task], Found]) -> tuple[Found, bool]:
-        """What a search found, and whether that was known; else it is carried out and kept."""
+    def get(self, task: Task, search: Callable[[Task], Found]) -> Found:
+        """What a search found; where that is not known, it is carried out and kept."""
         if (known := self._found.get(task)) is not None:
-            return known, True
+            return known
         found = self._found[task] = search(task)
         if self._path is not None:
             with self._path.open("ab") as file:
                 file.write((json.dumps(asdict(found)) + "\n").encode())
                 file.flush()
                 os.fsync(file.fileno())
-        return found, False
+        return found
 
 
 def _read(path: Path, line: bytes) -> Found:

@@ -142,6 +142,13 @@ def test_stated_seconds(folder: Path, options: dict[str, Any]) -> None:
     )
 
 
+def test_without_optuna(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("knas.compare.tabular.find_spec", lambda name: None)
+    told = compare(**{**options, "repeats": 1, "datasets": ["cifar10"]})
+    assert told.entry("bohb", "cifar10").mean is None
+    assert told.not_run["bohb"] == "pip install 'knas[bohb]'"
+
+
 def plain(comparison: Comparison) -> dict[str, Any]:
     return {**comparison.to_dict(), "run": None}
 
