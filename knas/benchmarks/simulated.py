@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -26,7 +25,7 @@ class Simulated:
     """The `Backend` of a search on a benchmark: no network is trained.
 
     Trials give the mean over the benchmark's seeds, unless an algorithm asks for one seed. Scores come from real
-    networks and take what they really take, or `score_seconds` each. Super-networks are really trained.
+    networks and take what they take by the scorer's clock, or `score_seconds` each. Super-networks are really trained.
 
     Attributes:
         benchmark: the table.
@@ -46,7 +45,7 @@ class Simulated:
         Args:
             benchmark: the table.
             dataset: one of `benchmark.datasets`.
-            scorer: scores real networks; None for algorithms that score nothing.
+            scorer: scores networks; None for algorithms that score nothing.
             score_seconds: what a score costs; None for what it takes.
             supernets: trains super-networks; None for algorithms without.
 
@@ -89,11 +88,11 @@ class Simulated:
     def _score(self, ask: Callable[[ScoreBackend], float]) -> float:
         if self._scorer is None:
             raise UsageError("this algorithm was said to score nothing")
-        start = time.perf_counter()
+        start = self._scorer.clock()
         try:
             return ask(self._scorer)
         finally:
-            measured = time.perf_counter() - start
+            measured = self._scorer.clock() - start
             self._now += measured if self._score_seconds is None else self._score_seconds
 
     def train_supernet(

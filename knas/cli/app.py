@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from knas.cli import benchmark, doctor, rank, score, search
+from knas.cli import benchmark, compare, doctor, rank, score, search
 
 app = typer.Typer(
     name="knas-search",
@@ -16,5 +16,6 @@ app = typer.Typer(
 app.callback(invoke_without_command=True)(search.command)
 app.command("score")(score.command)
 app.command("rank")(rank.command)
+app.command("compare")(compare.command)
 app.add_typer(benchmark.app, name="benchmark")
 app.command("doctor")(doctor.command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,15 +112,21 @@ def order(rows: Sequence[RankedRow], proxy: str) -> tuple[RankedRow, ...]:
     return tuple(sorted(rows, key=key))
 
 
-def check_output(path: str | Path, *, overwrite: bool) -> Path:
+def check_output(path: str | Path, *, overwrite: bool, suffixes: Collection[str] | None = None) -> Path:
     """Look whether a table can be written to a file, without writing.
+
+    Args:
+        path: the file.
+        overwrite: whether it may exist.
+        suffixes: how its name may end; those of `FORMATS` unless given.
 
     Raises:
         UsageError: the format is unknown, the file exists, its folder is not there, or what writes it is missing.
     """
     path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"--output {path} must end in {' or '.join(FORMATS)}")
+    suffixes = FORMATS if suffixes is None else suffixes
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"--output {path} must end in {' or '.join(suffixes)}")
     if path.is_dir():
         raise UsageError(f"--output {path} is a folder; give the name of a file")
     if path.exists() and not overwrite:

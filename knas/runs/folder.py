@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,8 @@ class RunFolder:
         return read_result(self.result) if self.result.exists() else None
 
     @contextmanager
-    def opened(self, settings: Mapping[str, Any], free: Collection[str] = ()) -> Iterator[Record]:
-        """Hold the folder for this process, with its settings written, and open its record.
+    def held(self, settings: Mapping[str, Any], free: Collection[str] = ()) -> Iterator[None]:
+        """Hold the folder for this process, with its settings written.
 
         Args:
             settings: as in `check`, which is made again once the folder is held.
@@ -104,20 +104,19 @@ class RunFolder:
             ) from error
         try:
             self.check(settings, free)
-            yield from self._record(settings)
+            try:
+                write_config(self.config, settings)
+            except OSError as error:
+                raise RunError(f"can't write in --run {self.path} ({error.strerror})") from error
+            yield
         finally:
             lock.release()
 
-    def _record(self, settings: Mapping[str, Any]) -> Iterator[Record]:
-        try:
-            write_config(self.config, settings)
-        except OSError as error:
-            raise RunError(f"can't write in --run {self.path} ({error.strerror})") from error
-        record = Record(self.record)
-        try:
+    @contextmanager
+    def opened(self, settings: Mapping[str, Any], free: Collection[str] = ()) -> Iterator[Record]:
+        """Hold the folder as `held` does, and open its record."""
+        with self.held(settings, free), closing(Record(self.record)) as record:
             yield record
-        finally:
-            record.close()
 
     def finish(self, result: SearchResult) -> None:
         """Write the result, which marks the run as finished, and remove what only a running search needs."""

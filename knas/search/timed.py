@@ -70,7 +70,7 @@ class TimedSearch(SearchAlgorithm):
             cost = evaluator.cost(first.architecture, epochs=first.epochs)
             raise UsageError(
                 f"a budget of {self.seconds:g} seconds is smaller than one evaluation: the first, of "
-                f"{first.architecture}, takes {cost:g}; raise --algorithm-option seconds"
+                f"{first.architecture}, takes {cost:g}; raise seconds"
             )
 
     def search(self, evaluator: Evaluator) -> Outcome:

@@ -1,0 +1,112 @@
+"""Tables of scores: read back, and refused in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from compare import score_table
+from compare.score_table import SECONDS, SPACE
+
+from knas.compare.scores import ScoreTable, free, read_scores
+from knas.errors import KnasError, UsageError
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return score_table.write(tmp_path_factory.mktemp("scores") / "mgm.csv")
+
+
+@pytest.fixture(scope="module")
+def table(path: Path) -> ScoreTable:
+    return read_scores(path, SPACE)
+
+
+def test_every_class_has_its_score(table: ScoreTable) -> None:
+    assert table.proxy == "mgm"
+    assert len(table.rows) == 6466
+    assert table.failed == 1
+    for index in (1, 77, 15624):
+        architecture = SPACE.architecture(index)
+        stands = SPACE.canonical(architecture)
+        assert table.scorer(SPACE).score(architecture) == SPACE.index(stands)
+
+
+def test_scores_and_failures_take_their_time(table: ScoreTable) -> None:
+    scorer = table.scorer(SPACE)
+    scorer.score(SPACE.architecture(1))
+    with pytest.raises(KnasError, match="no gradient"):
+        scorer.score(SPACE.architecture(0))
+    assert scorer.clock() == 2 * SECONDS
+
+
+def test_parquet_holds_the_same(table: ScoreTable, tmp_path: Path) -> None:
+    other = read_scores(score_table.write(tmp_path / "mgm.parquet"), SPACE)
+    assert other.rows == table.rows
+    assert other.fingerprint != table.fingerprint
+
+
+def test_controls_cost_nothing() -> None:
+    small, large = SPACE.architecture(0), SPACE.architecture(1)
+    parameters = free(SPACE, "parameters")
+    assert parameters.score(large) == SPACE.parameters(large) > parameters.score(small)
+    assert free(SPACE, "none").score(large) == free(SPACE, "none").score(small)
+    assert parameters.clock() == 0
+
+
+def without_a_class(text: str) -> str:
+    header, first, *rest = text.splitlines()
+    dropped = first.split(",")[2]
+    return "\n".join([header, *(row for row in rest if row.split(",")[2] != dropped)]) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("seconds", "time", 1), r"lacks the column 'seconds'"),
+        (lambda text: text.replace("reason", "reason,extra", 1), r"one column of scores.* has mgm, extra"),
+        (lambda text: text.replace("mgm,", "", 1), r"and has none"),
+        (lambda text: text.replace("|none~0|", "|conv~0|", 1), r"row \d+: .*is none of nas-bench-201"),
+        (lambda text: text.replace("\n", "\n1", 1), r"row 1: .*its index is \d+, not "),
+        (lambda text: text.replace(".0,,0.5", ".x,,0.5", 1), r"row 1: mgm must be a number, not '\d+.x'"),
+        (lambda text: text.replace(".0,,0.5", ".0,,-1", 1), r"row 1: seconds must be at least 0, not '-1'"),
+        (lambda text: text.replace(".0,,0.5", ".0,,nan", 1), r"row 1: seconds must be a number, not 'nan'"),
+        (lambda text: text.replace(",,0.5", ",0.5", 1), r"row 1: 5 values instead of 6"),
+        (without_a_class, r"lacks 1 of 6,466 isomorphism classes of nas-bench-201, such as \|"),
+        (lambda text: "\n".join(text.split("\n")[:300]), r"lacks [\d,]+ of 6,466 isomorphism classes"),
+        (lambda text: "", r"lacks the column 'index'"),
+    ],
+)
+def test_bad_tables(change: Callable[[str], str], message: str, path: Path, tmp_path: Path) -> None:
+    changed = tmp_path / "scores.csv"
+    changed.write_text(change(path.read_text()))
+    with pytest.raises(UsageError, match=message) as caught:
+        read_scores(changed, SPACE)
+    assert "\n" not in str(caught.value)
+
+
+def test_two_scores_of_one_class(path: Path, tmp_path: Path) -> None:
+    header, *lines = path.read_text().splitlines()
+    rows = [line.split(",") for line in lines]
+    stands = next(row[2] for row in rows if row[1] != row[2])
+    last = [row for row in rows if row[2] == stands][-1]
+    last[3] = "123.5"
+    changed = tmp_path / "scores.csv"
+    changed.write_text("\n".join([header, *(",".join(row) for row in rows)]) + "\n")
+    with pytest.raises(UsageError, match=r"the isomorphism class \S+ has two scores"):
+        read_scores(changed, SPACE)
+
+
+def test_files_that_are_no_tables(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no table of scores"):
+        read_scores(tmp_path / "none.csv", SPACE)
+    for name, content, message in (
+        ("scores.txt", b"", r"must end in .csv or .parquet"),
+        ("scores.csv", b"\xff\xfe", r"is not a table of text"),
+        ("scores.parquet", b"PAR1", r"is damaged"),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=message):
+            read_scores(path, SPACE)
