@@ -6,17 +6,25 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
+from click.core import ParameterSource
 
-from knas.cli import options
+from knas.cli import comparison, options
 from knas.cli.architectures import read_file
 from knas.errors import UsageError
 
 if TYPE_CHECKING:
     from knas.ranking.table import Ranking
     from knas.spaces.base import Architecture
+
+WITH_SCORES = frozenset(
+    ("scores", "space", "seed", "output", "overwrite", "top", "quiet", "as_json", "cells_per_stage")
+    + ("benchmark", "benchmark_dataset", "figures", "cell")
+)
+"""Options that have a meaning where the scores come from a table."""
 
 
 def command(
@@ -26,6 +34,9 @@ def command(
     ] = None,
     architectures: Annotated[
         Path | None, typer.Option(help="Rank those of a file with one architecture or index per line.")
+    ] = None,
+    scores: Annotated[
+        Path | None, typer.Option(help="Rank nothing: take the scores of a table that --output wrote.")
     ] = None,
     space: options.Space = "nas-bench-201",
     dataset: options.Dataset = "digits",
@@ -39,8 +50,14 @@ def command(
     output: Annotated[
         Path | None, typer.Option(help="Write the table: a file that ends in .csv or .parquet.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the output and the figures.")
+    ] = False,
     top: Annotated[int, typer.Option(help="Print so many of the best.")] = 10,
+    benchmark: comparison.TableFile = None,
+    benchmark_dataset: comparison.TableDataset = None,
+    figures: comparison.Figures = None,
+    cell: comparison.Cell = None,
     max_train_samples: options.MaxTrainSamples = None,
     proxy: options.Proxy = "mgm",
     estimator: options.Estimator = None,
@@ -85,42 +102,59 @@ def command(
         raise UsageError(f"--top must be at least 0, not {top}")
     if output is not None:
         check_output(output, overwrite=overwrite)
+    wanted = _wanted(space, everything, samples, architectures, scores)
+    asked = comparison.asked(
+        benchmark, benchmark_dataset, figures, cell, space=space, count=_count(wanted), overwrite=overwrite
+    )
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
     with options.interruptible(run), options.watching(quiet or as_json) as watcher:
-        result = ranking.rank(
-            _wanted(space, everything, samples, architectures),
-            space=space,
-            dataset=dataset,
-            proxy=proxy,
-            proxy_options=options.proxy_options(proxy_option, named),
-            score_samples=score_samples,
-            seed=seed,
-            max_train_samples=max_train_samples,
-            channels=channels,
-            cells_per_stage=cells_per_stage,
-            initialization=initialization,
-            precision=precision,
-            run=run,
-            device=device,
-            workers=workers,
-            threads=threads,
-            progress=watcher,
+        result = (
+            _recalled(wanted, space)
+            if isinstance(wanted, Path)
+            else ranking.rank(
+                wanted,
+                space=space,
+                dataset=dataset,
+                proxy=proxy,
+                proxy_options=options.proxy_options(proxy_option, named),
+                score_samples=score_samples,
+                seed=seed,
+                max_train_samples=max_train_samples,
+                channels=channels,
+                cells_per_stage=cells_per_stage,
+                initialization=initialization,
+                precision=precision,
+                run=run,
+                device=device,
+                workers=workers,
+                threads=threads,
+                progress=watcher,
+            )
         )
     if output is not None:
         result.write(output, overwrite=overwrite)
     _show(result, output, top, as_json)
+    content = _content(result, output, top)
+    if asked is not None:
+        content |= asked.answer(result, seed=seed, cells_per_stage=cells_per_stage, quiet=as_json)
+    if as_json:
+        json.dump(content, sys.stdout, indent=2)
+        sys.stdout.write("\n")
 
 
 def _wanted(
-    space: str, everything: bool, samples: int | None, file: Path | None
-) -> str | int | Sequence[Architecture]:
-    """The one of the three options that was given."""
-    given = [everything, samples is not None, file is not None]
+    space: str, everything: bool, samples: int | None, file: Path | None, scores: Path | None
+) -> str | int | Sequence[Architecture] | Path:
+    """The one of the four options that was given; the path is that of a table of scores."""
+    given = [everything, samples is not None, file is not None, scores is not None]
     if sum(given) != 1:
-        names = "--all, --samples N or --architectures FILE"
+        names = "--all, --samples N, --architectures FILE or --scores FILE"
         raise UsageError(
             f"give one of {names}, not several" if any(given) else f"nothing to rank: give {names}"
         )
+    if scores is not None:
+        _refuse_scoring()
+        return scores
     if everything:
         return "all"
     if samples is not None:
@@ -134,16 +168,43 @@ def _wanted(
     return found
 
 
-def _show(ranking: Ranking, output: Path | None, top: int, as_json: bool) -> None:
-    if not as_json:
-        from knas.report.console import console
-        from knas.report.summary import print_ranking
+def _refuse_scoring() -> None:
+    """Refuse options of scoring where nothing is scored."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if given and parameter.name not in WITH_SCORES:
+            raise UsageError(f"{parameter.opts[0]} is about scoring: it has no effect with --scores")
 
-        print_ranking(console(), ranking, top)
-        if output is not None:
-            typer.echo(f"table    {output}")
+
+def _recalled(file: Path, space: str) -> Ranking:
+    from knas import spaces
+    from knas.ranking.reading import read
+
+    return read(file, spaces.create(space))
+
+
+def _count(wanted: str | int | Sequence[Architecture] | Path) -> int | None:
+    """How many architectures are to be ranked, where that is known before."""
+    if isinstance(wanted, (str, Path)):
+        return None
+    return wanted if isinstance(wanted, int) else len(set(wanted))
+
+
+def _show(ranking: Ranking, output: Path | None, top: int, as_json: bool) -> None:
+    if as_json:
         return
-    content = {
+    from knas.report.console import console
+    from knas.report.summary import print_ranking
+
+    print_ranking(console(), ranking, top)
+    if output is not None:
+        typer.echo(f"table    {output}")
+
+
+def _content(ranking: Ranking, output: Path | None, top: int) -> dict[str, Any]:
+    """What is printed as JSON."""
+    return {
         "space": ranking.space,
         "dataset": ranking.dataset,
         "proxies": list(ranking.proxies),
@@ -154,5 +215,3 @@ def _show(ranking: Ranking, output: Path | None, top: int, as_json: bool) -> Non
         "run": ranking.run,
         "output": None if output is None else str(output),
     }
-    json.dump(content, sys.stdout, indent=2)
-    sys.stdout.write("\n")
