@@ -96,7 +96,8 @@ class Comparison:
 
         drawing = draw(ranking, self.targets, self.cells, seed, cells_per_stage)
         files = [str(path) for path in save(folder, drawing.figures)]
-        return [*(f"note     {note}" for note in drawing.notes), f"figures  {', '.join(files)}"], files
+        said = f"figures  {folder}: {', '.join(drawing.figures)} (.svg and .png)"
+        return [*(f"note     {note}" for note in drawing.notes), said], files
 
 
 def asked(

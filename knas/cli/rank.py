@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
-from click.core import ParameterSource
 
 from knas.cli import comparison, options
 from knas.cli.architectures import read_file
@@ -28,6 +26,7 @@ WITH_SCORES = frozenset(
 
 
 def command(
+    context: typer.Context,
     everything: Annotated[bool, typer.Option("--all", help="Rank the whole space.")] = False,
     samples: Annotated[
         int | None, typer.Option(help="Rank so many, drawn as a search with the same --seed draws them.")
@@ -103,6 +102,8 @@ def command(
     if output is not None:
         check_output(output, overwrite=overwrite)
     wanted = _wanted(space, everything, samples, architectures, scores)
+    if scores is not None:
+        _refuse_scoring(context)
     asked = comparison.asked(
         benchmark, benchmark_dataset, figures, cell, space=space, count=_count(wanted), overwrite=overwrite
     )
@@ -153,7 +154,6 @@ def _wanted(
             f"give one of {names}, not several" if any(given) else f"nothing to rank: give {names}"
         )
     if scores is not None:
-        _refuse_scoring()
         return scores
     if everything:
         return "all"
@@ -168,12 +168,11 @@ def _wanted(
     return found
 
 
-def _refuse_scoring() -> None:
+def _refuse_scoring(context: typer.Context) -> None:
     """Refuse options of scoring where nothing is scored."""
-    context = click.get_current_context()
     for parameter in context.command.params:
-        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
-        if given and parameter.name not in WITH_SCORES:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE" and parameter.name not in WITH_SCORES:
             raise UsageError(f"{parameter.opts[0]} is about scoring: it has no effect with --scores")
 
 

@@ -72,7 +72,7 @@ _CELLS = {".csv": _csv, ".parquet": _parquet}
 
 def _proxies(path: Path, cells: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the proxies: the columns between the first three and the last two."""
-    names = tuple(map(str, cells))
+    names = tuple(name for name in cells if name is not None)
     proxies = names[len(FIRST) : -len(LAST)]
     if names[: len(FIRST)] != FIRST or names[-len(LAST) :] != LAST or not proxies:
         raise UsageError(

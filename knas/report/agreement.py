@@ -39,7 +39,7 @@ def print_agreement(console: Console, agreements: Sequence[Agreement], source: s
     say(console, "")
     first = agreements[0]
     left_out = f", {first.left_out} without a finite score left out" if first.left_out else ""
-    say(console, f"table    {source}: {count(first.architectures, 'architecture')}{left_out}; p is two-sided")
+    say(console, f"against  {source}: {count(first.architectures, 'architecture')}{left_out}; p is two-sided")
     say(
         console,
         f"paper    Spearman {PAPER_LOSS} with the negative training loss, {PAPER_ACCURACY} with the validation "

@@ -48,8 +48,10 @@ def draw_cell(axes: Axes, cell: CellArchitecture, title: str = "") -> None:
     for position, edge in enumerate(cell.edges):
         if edge.operation != "none":
             _draw_edge(axes, edge, nodes, dead=position in dead)
-    axes.set_xlim(-0.6, (NODES - 1) * SPACING + 0.6)
-    axes.set_ylim(-1.2, 2.1)
+    if any(cell.operations[position] != "none" for position in dead):
+        axes.text(NODES * SPACING / 2 - 1, -1.15, "dashed: no effect on the output", fontsize=7, ha="center")
+    axes.set_xlim(-0.4, (NODES - 1) * SPACING + 0.4)
+    axes.set_ylim(-1.25, 1.95)
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title(title, fontsize=9)
@@ -77,7 +79,7 @@ def draw_framework(axes: Axes, cells_per_stage: int) -> None:
         arrow = {"arrowstyle": "-|>", "color": "black", **ends}
         axes.annotate("", xy=(place, 0), xytext=(place - 1, 0), arrowprops=arrow)
     axes.set_xlim(-0.5, len(names) - 0.5)
-    axes.set_ylim(-1, 1)
+    axes.set_ylim(-0.8, 0.8)
     axes.set_axis_off()
 
 

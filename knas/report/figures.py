@@ -133,8 +133,8 @@ def figure3(cells: Sequence[tuple[str, CellArchitecture]], cells_per_stage: int)
     """Figure 3: the network that all cells share, and below it cells with their titles, as graphs."""
     columns = min(len(cells), 2)
     rows = -(-len(cells) // 2)
-    figure = _figure(9, 1.0 + 2.9 * rows)
-    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.32, *[1.0] * rows])
+    figure = _figure(4.5 * max(columns, 2), 0.8 + 2.7 * rows)
+    grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.25, *[1.0] * rows])
     draw_framework(figure.add_subplot(grid[0, :]), cells_per_stage)
     for place, (title, cell) in enumerate(cells):
         draw_cell(figure.add_subplot(grid[1 + place // 2, place % 2]), cell, title)
