@@ -75,6 +75,8 @@ def probability(p: float | None) -> str:
 
 def in_title(coefficient: Coefficient) -> str:
     """Spearman's coefficient with its p-value, for a title."""
+    if math.isnan(coefficient.value):
+        return "no correlation, all are equal"
     p = probability(coefficient.p)
     return f"Spearman {signed(coefficient.value)} (p {p if p.startswith('<') else f'= {p}'})"
 

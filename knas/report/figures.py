@@ -119,8 +119,7 @@ def figure2(columns: Sequence[Repeats], title: str) -> Figure:
         axes.text(
             place, one.paper + 0.015, f"the paper: {one.paper:.2f}", color=ORANGE, ha="center", va="bottom"
         )
-    names = [f"{one.label}\nmean {signed(float(np.nanmean(one.values)))}" for one in columns]
-    axes.set_xticks(range(len(columns)), names)
+    axes.set_xticks(range(len(columns)), [f"{one.label}\n{_mean(one.values)}" for one in columns])
     axes.set_xlim(-0.6, len(columns) - 0.4)
     axes.margins(y=0.1)
     axes.axhline(0, color=GREY, linewidth=0.6)
@@ -204,6 +203,11 @@ def _figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def _mean(values: Numbers) -> str:
+    finite = values[np.isfinite(values)]
+    return f"mean {signed(float(finite.mean()))}" if len(finite) else "all are equal"
 
 
 def _draw_points(axes: Axes, ranked: Ranked) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import math
 import os
@@ -126,6 +127,15 @@ def test_a_ranking_becomes_four_figures() -> None:
     assert repeats.get_title() == "mgm on CIFAR-100: 50 draws of 200 from 400 cells"
     assert [len(line.get_xdata()) for line in repeats.lines if line.get_marker() == "o"] == [50, 50]
     assert len(drawing.figures["figure4"].axes) == 2
+
+
+def test_equal_scores_are_said_to_be_equal() -> None:
+    rows = tuple(dataclasses.replace(row, scores={"mgm": 1.0}) for row in ranking(300).rows)
+    drawing = draw(dataclasses.replace(ranking(300), rows=rows), columns("cifar100"), [], 0, 5)
+    assert "200 cells: no correlation, all are equal" in drawing.figures["figure1"].get_suptitle()
+    (axes,) = drawing.figures["figure2"].axes
+    assert axes.get_xticklabels()[1].get_text() == "test accuracy\n200 epochs\nall are equal"
+    assert len(figures.render(drawing.figures)) == 8
 
 
 def test_too_few_for_figure_2_is_said() -> None:
