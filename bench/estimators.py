@@ -3,14 +3,15 @@
     python -m bench.estimators --dataset uoft-cs/cifar100 --benchmark accuracies.csv --runs runs/estimators
 
 Ranks the same sample by every estimator, objective and BatchNorm mode, each in a run's folder of its own, and prints
-Spearman's and Kendall's coefficients with a table's accuracies as Markdown. It goes on where it was stopped.
+Spearman's and Kendall's coefficients with a table's columns, and the p-value of the first, as Markdown. It goes on
+where it was stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +21,9 @@ from knas.benchmarks import Benchmark
 from knas.errors import KnasError
 from knas.gradients import OBJECTIVES, POLICIES
 from knas.proxies.mgm import ESTIMATORS
-from knas.ranking.correlation import Agreement, Scores, compare, targets
+from knas.ranking.correlation import Agreement, Scores, Target, compare, targets
 from knas.report.agreement import TITLES, probability, signed
+from knas.report.paper_figures import PAPER_DATASET
 
 BATCHED_IMAGES = 200
 """Images per score for unit="batch": 50 mini-batches of 4, where the released code takes 50 of 256."""
@@ -53,8 +55,16 @@ def settings(images: int, *, batched: bool) -> Iterator[Setting]:
         yield Setting("released", of, batch_norm, "batch", BATCHED_IMAGES)
 
 
-def agreements(setting: Setting, table: Benchmark, arguments: argparse.Namespace) -> list[Agreement]:
-    """How a setting agrees with the final accuracies on each data set of a table."""
+def columns(table: Benchmark) -> list[Target]:
+    """The final accuracies on each data set of a table, and what stands for the losses on the paper's."""
+    found = [targets(table, name)[-1] for name in table.datasets]
+    return [*found, *(targets(table, PAPER_DATASET)[:-1] if PAPER_DATASET in table.datasets else ())]
+
+
+def agreements(
+    setting: Setting, compared: Sequence[Target], arguments: argparse.Namespace
+) -> list[Agreement]:
+    """How a setting agrees with columns of a table."""
     ranked = ranking.rank(
         arguments.samples,
         dataset=arguments.dataset,
@@ -66,7 +76,7 @@ def agreements(setting: Setting, table: Benchmark, arguments: argparse.Namespace
         threads=1,
     )
     scores = Scores.of(ranked)
-    return [compare(scores, targets(table, name)[-1]) for name in table.datasets]
+    return [compare(scores, target) for target in compared]
 
 
 def line(setting: Setting, found: list[Agreement]) -> str:
@@ -99,11 +109,12 @@ def main(arguments: list[str]) -> int:
     given = parse(arguments)
     try:
         table = benchmarks.load(given.benchmark)
-        names = [f"{TITLES[name]}: Spearman, Kendall (p)" for name in table.datasets]
-        columns = ["estimator", "of", "BatchNorm", "unit", "images", *names, "left out"]
-        print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+        compared = columns(table)
+        names = [f"{TITLES[one.dataset]}, {one.name}" for one in compared]
+        header = ["estimator", "of", "BatchNorm", "unit", "images", *names, "left out"]
+        print(f"| {' | '.join(header)} |\n|{'---|' * len(header)}")
         for setting in settings(given.images, batched=given.batched):
-            print(line(setting, agreements(setting, table, given)), flush=True)
+            print(line(setting, agreements(setting, compared, given)), flush=True)
     except KnasError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -28,7 +28,8 @@ def test_it_prints_a_table_and_goes_on(
     assert estimators.main(arguments) == 0
     printed = capsys.readouterr().out
     header, _, *rows = printed.splitlines()
-    assert "CIFAR-100: Spearman, Kendall (p)" in header
+    assert "| CIFAR-100, test accuracy, 200 epochs |" in header
+    assert "| CIFAR-100, validation accuracy, 12 epochs |" in header
     assert [row.split(" | ")[1:5] for row in rows] == [
         [of, batch_norm, "sample", "2"]
         for of in ("output", "loss")
