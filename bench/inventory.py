@@ -19,6 +19,7 @@ WANTED = {
     "jinja2": "performance.md is not written",
     "psutil": "tests of scores on a CPU fail, which read the free memory",
     "scipy": "rank statistics are left out",
+    "matplotlib": "figures are left out",
     "scikit-learn": "the embedded digits are left out",
     "pillow": "the ranking is left out, whose images are files",
     "pyyaml": "the ranking is left out, whose settings are a file",

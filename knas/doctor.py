@@ -17,7 +17,7 @@ LIBRARIES = (
     *("numpy", "scipy", "scikit-learn", "datasets", "pillow"),
     *("safetensors", "pydantic", "pyyaml", "psutil", "typer", "rich"),
 )
-OPTIONAL_LIBRARIES = ("optuna", "ray", "transformers", "codecarbon", "plotly")
+OPTIONAL_LIBRARIES = ("optuna", "matplotlib", "ray", "transformers", "codecarbon", "plotly")
 
 
 class Finding(NamedTuple):

@@ -70,7 +70,15 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -
         ("score |nor_conv_4x4~0|+|none~0|none~1|+|none~0|none~1|none~2|", "nor_conv_3x3"),
         ("score rubbish", "rubbish"),
         ("score --file no-such-file", "no-such-file"),
-        ("rank", "nothing to rank: give --all, --samples N or --architectures FILE"),
+        ("rank", "nothing to rank: give --all, --samples N, --architectures FILE or --scores FILE"),
+        ("rank --all --scores table.csv", "not several"),
+        ("rank --scores table.csv", "--scores table.csv can't be read"),
+        ("rank --scores table.csv --estimator full", "--estimator is about scoring"),
+        ("rank --all --figures folder", "--figures needs a table: give --benchmark FILE"),
+        ("rank --all --benchmark-dataset cifar10", "--benchmark-dataset needs a table"),
+        ("rank --all --cell 7", "--cell names a cell of Figure 3"),
+        ("rank --all --benchmark none.csv", "there is no benchmark none.csv"),
+        ("rank --samples 2 --benchmark none.csv", "at least 3 architectures to compare, not 2"),
         ("rank --all --samples 3", "not several"),
         ("rank --samples 0", "--samples"),
         ("rank --architectures no-such-file", "no-such-file"),
@@ -161,7 +169,7 @@ def test_help_is_fast_and_loads_nothing_heavy() -> None:
         "import sys\n"
         "from knas.cli import run\n"
         "run(['--help'])\n"
-        "heavy = {'datasets', 'sklearn', 'pandas', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'datasets', 'sklearn', 'pandas', 'scipy', 'matplotlib'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     start = time.perf_counter()

@@ -160,12 +160,27 @@ class Benchmark:
         Raises:
             UsageError: the table lacks some of them.
         """
+        return self.complete(dataset, epochs, f"{one_of('split', split, ('validation', 'test'))}_accuracy")
+
+    def complete(self, dataset: str, epochs: int, field: str) -> Numbers:
+        """One field of `Entry` for all architectures, as means over seeds.
+
+        Args:
+            dataset: one of `datasets`.
+            epochs: one of `budgets(dataset)`.
+            field: the field's name.
+
+        Returns:
+            Its values [len(space)], by index.
+
+        Raises:
+            UsageError: the table lacks some of them.
+        """
         self._find(dataset, epochs)
-        field = f"{one_of('split', split, ('validation', 'test'))}_accuracy"
-        found = self._mean(dataset, epochs, field)
+        found = self._mean(dataset, epochs, one_of("field", field, FIELDS))
         if missing := int(np.isnan(found).sum()):
             raise UsageError(
-                f"{self.source} lacks the {split} accuracy after {epochs} epochs on {dataset} of {missing:,} "
+                f"{self.source} lacks the {field.replace('_', ' ')} after {epochs} epochs on {dataset} of {missing:,} "
                 f"of {len(found):,} architectures"
             )
         return found.copy()

@@ -4,43 +4,62 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from knas.cli import options
-from knas.cli.architectures import read_file
+from knas.cli import comparison, options, wanted
 from knas.errors import UsageError
 
 if TYPE_CHECKING:
     from knas.ranking.table import Ranking
-    from knas.spaces.base import Architecture
+
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of the run; the same command on it resumes. Without it, named by the settings."
+    ),
+]
+Output = Annotated[Path | None, typer.Option(help="Write the table: a file that ends in .csv or .parquet.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output and the figures.")]
+Top = Annotated[int, typer.Option(help="Print so many of the best.")]
+Precision = Annotated[
+    str,
+    typer.Option(help="float32, or bfloat16: faster, but not the same ranking.", rich_help_panel="Machine"),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that score; one per core of the CPU, one on a GPU. "
+        "Scores don't depend on them beyond float32 rounding.",
+        rich_help_panel="Machine",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(help="CPU threads of each worker; its share of the cores.", rich_help_panel="Machine"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 
 
 def command(
-    everything: Annotated[bool, typer.Option("--all", help="Rank the whole space.")] = False,
-    samples: Annotated[
-        int | None, typer.Option(help="Rank so many, drawn as a search with the same --seed draws them.")
-    ] = None,
-    architectures: Annotated[
-        Path | None, typer.Option(help="Rank those of a file with one architecture or index per line.")
-    ] = None,
+    context: typer.Context,
+    everything: wanted.Everything = False,
+    samples: wanted.Samples = None,
+    architectures: wanted.Architectures = None,
+    scores: wanted.Scores = None,
     space: options.Space = "nas-bench-201",
     dataset: options.Dataset = "digits",
     seed: options.Seed = 0,
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the run; the same command on it resumes. Without it, named by the settings."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option(help="Write the table: a file that ends in .csv or .parquet.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")] = False,
-    top: Annotated[int, typer.Option(help="Print so many of the best.")] = 10,
+    run: Run = None,
+    output: Output = None,
+    overwrite: Overwrite = False,
+    top: Top = 10,
+    benchmark: comparison.TableFile = None,
+    benchmark_dataset: comparison.TableDataset = None,
+    figures: comparison.Figures = None,
+    cell: comparison.Cell = None,
     max_train_samples: options.MaxTrainSamples = None,
     proxy: options.Proxy = "mgm",
     estimator: options.Estimator = None,
@@ -51,26 +70,11 @@ def command(
     channels: options.Channels = 16,
     cells_per_stage: options.CellsPerStage = 5,
     initialization: options.Initialization = "kaiming",
-    precision: Annotated[
-        str,
-        typer.Option(
-            help="float32, or bfloat16: faster, but not the same ranking.", rich_help_panel="Machine"
-        ),
-    ] = "float32",
+    precision: Precision = "float32",
     device: options.Device = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            help="Processes that score; one per core of the CPU, one on a GPU. "
-            "Scores don't depend on them beyond float32 rounding.",
-            rich_help_panel="Machine",
-        ),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="CPU threads of each worker; its share of the cores.", rich_help_panel="Machine"),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")] = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    quiet: Quiet = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Put a search space, or a part of it, in the order of its untrained networks' scores.
@@ -85,65 +89,60 @@ def command(
         raise UsageError(f"--top must be at least 0, not {top}")
     if output is not None:
         check_output(output, overwrite=overwrite)
+    chosen = wanted.wanted(context, space, everything, samples, architectures, scores)
+    count = wanted.known_count(chosen)
+    asked = comparison.asked(
+        benchmark, benchmark_dataset, figures, cell, space=space, count=count, overwrite=overwrite
+    )
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
     with options.interruptible(run), options.watching(quiet or as_json) as watcher:
-        result = ranking.rank(
-            _wanted(space, everything, samples, architectures),
-            space=space,
-            dataset=dataset,
-            proxy=proxy,
-            proxy_options=options.proxy_options(proxy_option, named),
-            score_samples=score_samples,
-            seed=seed,
-            max_train_samples=max_train_samples,
-            channels=channels,
-            cells_per_stage=cells_per_stage,
-            initialization=initialization,
-            precision=precision,
-            run=run,
-            device=device,
-            workers=workers,
-            threads=threads,
-            progress=watcher,
-        )
+        if isinstance(chosen, Path):
+            result = wanted.recalled(chosen, space)
+        else:
+            result = ranking.rank(
+                chosen,
+                space=space,
+                dataset=dataset,
+                proxy=proxy,
+                proxy_options=options.proxy_options(proxy_option, named),
+                score_samples=score_samples,
+                seed=seed,
+                max_train_samples=max_train_samples,
+                channels=channels,
+                cells_per_stage=cells_per_stage,
+                initialization=initialization,
+                precision=precision,
+                run=run,
+                device=device,
+                workers=workers,
+                threads=threads,
+                progress=watcher,
+            )
     if output is not None:
         result.write(output, overwrite=overwrite)
     _show(result, output, top, as_json)
-
-
-def _wanted(
-    space: str, everything: bool, samples: int | None, file: Path | None
-) -> str | int | Sequence[Architecture]:
-    """The one of the three options that was given."""
-    given = [everything, samples is not None, file is not None]
-    if sum(given) != 1:
-        names = "--all, --samples N or --architectures FILE"
-        raise UsageError(
-            f"give one of {names}, not several" if any(given) else f"nothing to rank: give {names}"
-        )
-    if everything:
-        return "all"
-    if samples is not None:
-        return samples
-    assert file is not None
-    from knas import spaces
-
-    found = read_file(spaces.create(space), file, "--architectures")
-    if not found:
-        raise UsageError(f"--architectures {file} holds no architecture")
-    return found
+    content = _content(result, output, top)
+    if asked is not None:
+        content |= asked.answer(result, seed=seed, cells_per_stage=cells_per_stage, quiet=as_json)
+    if as_json:
+        json.dump(content, sys.stdout, indent=2)
+        sys.stdout.write("\n")
 
 
 def _show(ranking: Ranking, output: Path | None, top: int, as_json: bool) -> None:
-    if not as_json:
-        from knas.report.console import console
-        from knas.report.summary import print_ranking
-
-        print_ranking(console(), ranking, top)
-        if output is not None:
-            typer.echo(f"table    {output}")
+    if as_json:
         return
-    content = {
+    from knas.report.console import console
+    from knas.report.summary import print_ranking
+
+    print_ranking(console(), ranking, top)
+    if output is not None:
+        typer.echo(f"table    {output}")
+
+
+def _content(ranking: Ranking, output: Path | None, top: int) -> dict[str, Any]:
+    """What is printed as JSON."""
+    return {
         "space": ranking.space,
         "dataset": ranking.dataset,
         "proxies": list(ranking.proxies),
@@ -154,5 +153,3 @@ def _show(ranking: Ranking, output: Path | None, top: int, as_json: bool) -> Non
         "run": ranking.run,
         "output": None if output is None else str(output),
     }
-    json.dump(content, sys.stdout, indent=2)
-    sys.stdout.write("\n")

@@ -52,19 +52,19 @@ class Ranking:
 
     Attributes:
         space: name of the search space.
-        dataset: name, Hub id or folder as it was given.
+        dataset: name, Hub id or folder as it was given; None where the scores come from a table.
         proxies: what scored; the first one orders the rows.
         rows: best first, equals by index; those without a score last.
-        run: the run's folder.
+        run: the run's folder; None where the scores come from a table.
         measured: classes that were scored by this call; the others were on record.
         seconds: wall-clock time that this took.
     """
 
     space: str
-    dataset: str
+    dataset: str | None
     proxies: tuple[str, ...]
     rows: tuple[RankedRow, ...]
-    run: str
+    run: str | None
     measured: int
     seconds: float
 

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from knas.ranking.table import Ranking
+from knas.report.tables import add_row, new_table, say
 from knas.report.tally import count, duration
 from knas.runs.record import ScoreRow
 from knas.runs.result import SearchResult
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 SHOWN = 10
 """So many of the top k are shown; the rest is in result.json."""
@@ -22,25 +22,25 @@ SHOWN = 10
 def print_result(console: Console, result: SearchResult) -> None:
     """Print the architectures that were trained, the winner, the control beside it, and what it cost."""
     scores = any(one.score is not None for one in result.top_k)
-    table = _table("#", "architecture", *(["score"] if scores else []), "validation")
+    table = new_table("#", "architecture", *(["score"] if scores else []), "validation")
     for position, one in enumerate(result.top_k[:SHOWN], start=1):
         accuracy = one.reason if one.validation_accuracy is None else f"{one.validation_accuracy:.2f} %"
         mark = "*" if one.architecture == result.best.architecture else ""
         score = [] if one.score is None else [f"{one.score:.6g}"]
-        _row(table, f"{position}{mark}", one.architecture, *score, accuracy or "")
+        add_row(table, f"{position}{mark}", one.architecture, *score, accuracy or "")
     console.print(table)
     if len(result.top_k) > SHOWN:
-        _say(console, f"({len(result.top_k) - SHOWN} more in {result.run}/result.json)")
+        say(console, f"({len(result.top_k) - SHOWN} more in {result.run}/result.json)")
     for line in ("", *_lines(result)):
-        _say(console, line)
+        say(console, line)
 
 
 def print_scores(console: Console, rows: Sequence[tuple[int, ScoreRow]], proxy: str) -> None:
     """Print scores of single architectures, with their indices, by descending score; failures last."""
-    table = _table("index", "architecture", proxy, "seconds")
+    table = new_table("index", "architecture", proxy, "seconds")
     for index, row in sorted(rows, key=lambda pair: (pair[1].value is None, -(pair[1].value or 0.0))):
         value = f"failed: {row.reason}" if row.value is None else f"{row.value:.8g}"
-        _row(table, str(index), row.architecture, value, f"{row.seconds:.2f}")
+        add_row(table, str(index), row.architecture, value, f"{row.seconds:.2f}")
     console.print(table)
 
 
@@ -48,24 +48,27 @@ def print_ranking(console: Console, ranking: Ranking, top: int) -> None:
     """Print the best classes of a ranking, how many architectures it holds, and what it cost."""
     members = Counter(row.canonical for row in ranking.rows)
     if top:
-        table = _table("#", "index", "architecture", *ranking.proxies, "isomorphic")
+        table = new_table("#", "index", "architecture", *ranking.proxies, "isomorphic")
         for position, row in enumerate(ranking.best(top), start=1):
             values = [f"{row.scores[proxy]:.8g}" for proxy in ranking.proxies]
-            _row(table, str(position), str(row.index), row.architecture, *values, str(members[row.canonical]))
+            add_row(
+                table, str(position), str(row.index), row.architecture, *values, str(members[row.canonical])
+            )
         console.print(table)
-        _say(console, "")
+        say(console, "")
     failed = f"; {count(ranking.failed, 'class')} failed" if ranking.failed else ""
-    _say(
+    say(
         console,
         f"ranked   {count(len(ranking.rows), 'architecture')} in {count(len(members), 'isomorphism class')}{failed}",
     )
     if ranking.measured:
         rate = ranking.measured / max(ranking.seconds, 1e-9)
-        _say(
+        say(
             console,
             f"cost     {duration(ranking.seconds)} for {count(ranking.measured, 'network')} ({rate:.2f} per second)",
         )
-    _say(console, f"run      {ranking.run}")
+    if ranking.run is not None:
+        say(console, f"run      {ranking.run}")
 
 
 def _lines(result: SearchResult) -> list[str]:
@@ -133,24 +136,3 @@ def _control_line(result: SearchResult) -> str:
 
 def _percent(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f} %"
-
-
-def _table(*columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        text = column == "architecture"
-        table.add_column(column, justify="left" if text else "right", overflow="fold", no_wrap=False)
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    from rich.text import Text
-
-    table.add_row(*(Text(cell) for cell in cells))  # as text: a reason may hold what rich takes for markup
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,106 @@
+"""A ranking from the table that an earlier one wrote."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from knas.errors import UsageError
+from knas.ranking.table import FORMATS, RankedRow, Ranking, order
+from knas.spaces.base import SearchSpace
+
+FIRST, LAST = ("index", "architecture", "class"), ("reason", "seconds")
+"""The columns before those of the proxies, and after them."""
+
+
+def read(path: Path, space: SearchSpace) -> Ranking:
+    """Read a table of scores that `Ranking.write` wrote.
+
+    Args:
+        path: a `.csv` or `.parquet`.
+        space: the space of its architectures.
+
+    Raises:
+        UsageError: the file can't be read, or is no such table of this space; the text tells where.
+    """
+    if path.suffix.lower() not in FORMATS:
+        raise UsageError(f"--scores {path} must end in {' or '.join(FORMATS)}")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"--scores {path} can't be read ({error.strerror})") from error
+    rows: dict[int, RankedRow] = {}
+    proxies: tuple[str, ...] = ()
+    for number, cells in enumerate(_CELLS[path.suffix.lower()](path, content), start=1):
+        where = f"--scores {path}, row {number}"
+        proxies = proxies or _proxies(path, cells)
+        row = _row(where, space, cells, proxies)
+        if rows.setdefault(row.index, row) is not row:
+            raise UsageError(f"{where}: architecture {row.index} comes a second time")
+    if not rows:
+        raise UsageError(f"--scores {path} holds no architecture")
+    ordered = order(list(rows.values()), proxies[0])
+    return Ranking(space.name, None, proxies, ordered, run=None, measured=0, seconds=0.0)
+
+
+def _csv(path: Path, content: bytes) -> Iterator[Mapping[str, Any]]:
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--scores {path} is not a table of text ({error.reason})") from error
+    return csv.DictReader(io.StringIO(text, newline=""))
+
+
+def _parquet(path: Path, content: bytes) -> Iterator[Mapping[str, Any]]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise UsageError(f"--scores {path} needs pyarrow (pip install pyarrow), or a .csv") from error
+    try:
+        return iter(pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist())
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UsageError(f"--scores {path} is no Parquet file") from error
+
+
+_CELLS = {".csv": _csv, ".parquet": _parquet}
+
+
+def _proxies(path: Path, cells: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the proxies: the columns between the first three and the last two."""
+    names = tuple(name for name in cells if name is not None)
+    proxies = names[len(FIRST) : -len(LAST)]
+    if names[: len(FIRST)] != FIRST or names[-len(LAST) :] != LAST or not proxies:
+        raise UsageError(
+            f"--scores {path} must have the columns {', '.join((*FIRST, 'PROXY', *LAST))}, as `rank --output` "
+            f"writes them, not {', '.join(names)}"
+        )
+    return proxies
+
+
+def _row(where: str, space: SearchSpace, cells: Mapping[str, Any], proxies: tuple[str, ...]) -> RankedRow:
+    if None in cells:  # where csv puts what is beyond the last column
+        raise UsageError(f"{where} has too many values")
+    try:
+        index, seconds = int(cells["index"]), float(cells["seconds"])
+        values = {name: _score(cells[name]) for name in proxies}
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{where}: a number can't be read ({error})") from error
+    texts = (str(cells["architecture"]), str(cells["class"]))
+    try:
+        known = str(space.architecture(index)) == texts[0]
+    except UsageError:
+        known = False
+    if not known:
+        raise UsageError(f"{where}: architecture {index} of {space.name} is not {texts[0]!r}")
+    reason = cells["reason"] or ("no finite score" if None in values.values() else None)
+    return RankedRow(index, *texts, values, reason, seconds)
+
+
+def _score(cell: Any) -> float | None:
+    value = math.nan if cell in (None, "") else float(cell)
+    return value if math.isfinite(value) else None
