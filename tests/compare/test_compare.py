@@ -220,7 +220,8 @@ def made_up_run(folder: Path, seed: int, seconds: float) -> Path:
     )
     (run_folder / "result.json").write_text(json.dumps(changed.to_dict()))
     config = run_folder / "config.yaml"
-    config.write_text(config.read_text().replace("algorithm: naswot", "algorithm: te-nas"))
+    text = config.read_text().replace("algorithm: naswot", "algorithm: te-nas")
+    config.write_text(text.replace("\nsamples: 2", "\nsamples: null").replace("proxy: naswot", "proxy: mgm"))
     return run_folder
 
 
@@ -229,7 +230,8 @@ def test_finished_runs_fill_their_row(options: dict[str, Any], finished: list[Pa
     entry = filled.entry("te-nas", "cifar10")
     assert entry.accuracies == (60.0, 61.0)
     assert entry.seconds == (10.0, 11.0), "the training was for the report"
-    assert entry.source == "score measured, on images of digits"
+    told = "score_samples 4, channels 4, cells_per_stage 1"
+    assert entry.source == f"score measured, on images of digits ({told})"
     assert entry.searched_on is None
     assert filled.entry("te-nas", "cifar100").searched_on == "cifar10"
     assert "te-nas" not in filled.not_run
