@@ -72,7 +72,9 @@ def of_runs(system: System, dataset: str, finished: Sequence[Finished]) -> Entry
 
 
 def _told(one: Finished) -> str:
-    return one.source if one.images is None else f"{one.source}, on images of {one.images}"
+    """What its seconds are, of which images, and with which settings."""
+    images = "" if one.images is None else f", on images of {one.images}"
+    return f"{one.source}{images}" + (f" ({one.options})" if one.options else "")
 
 
 def _published(system: System, dataset: str) -> Published:

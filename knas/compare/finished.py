@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from knas.errors import RunError, UsageError
 from knas.runs.config import read_config
 from knas.runs.folder import RunFolder
 from knas.runs.result import SearchResult
-from knas.search.settings import DATA
+from knas.search.settings import DATA, SearchSettings
 
 VARYING = ("seed", "dataset", "benchmark_dataset", "benchmark", DATA)
 """Settings in which runs of one row may differ."""
@@ -31,6 +31,7 @@ class Finished:
         folder: where it lies.
         dataset: of the table, that it searched on.
         images: the data set that its networks saw; None where none were needed.
+        options: its settings that are not the defaults, in words.
         seed: its seed.
         accuracies: of the found cell in the table, by data set: test, after the most epochs.
         seconds: of the search, without the training for the report where the cell was found before it.
@@ -41,6 +42,7 @@ class Finished:
     folder: str
     dataset: str
     images: str | None
+    options: str
     seed: int
     accuracies: Mapping[str, float]
     seconds: float
@@ -93,6 +95,7 @@ def _read(path: Path, benchmark: Benchmark) -> tuple[Finished, dict[str, Any]]:
         folder=str(path),
         dataset=result.benchmark["dataset"],
         images=next((result.benchmark[name] for name in IMAGES if name in result.benchmark), None),
+        options=_options(config),
         seed=config["seed"],
         accuracies={name: _last(entries) for name, entries in result.benchmark["found"].items()},
         seconds=seconds,
@@ -110,6 +113,16 @@ def _system(path: Path, config: Mapping[str, Any]) -> System:
     options = {name: config[name] for name in ("samples", "top_k") if config.get(name) is not None}
     told = "".join(f", {name} {value}" for name, value in options.items())
     raise UsageError(f"--runs {path} is of {config['algorithm']}{told}, for which there is no row")
+
+
+def _options(config: Mapping[str, Any]) -> str:
+    """The settings that are not the defaults of the algorithm on a table."""
+    known = {field.name for field in fields(SearchSettings)} - {"algorithm_options", *VARYING}
+    kept = {name: config[name] for name in ("dataset", "algorithm", "benchmark", "proxy")}
+    plain = SearchSettings(**kept).resolved().to_dict()
+    told = {name: config[name] for name in config if name in known and config[name] != plain.get(name)}
+    told |= config.get("algorithm_options", {})
+    return ", ".join(f"{name} {value}" for name, value in told.items())
 
 
 def _cost(result: SearchResult) -> tuple[float, str]:

@@ -6,9 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-RESNET = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|skip_connect~2|"
-"""The residual block as a cell: `ResNet_CODE` in the code released with NAS-Bench-201 (arXiv 2001.00326)."""
-
 SAMPLES = 100
 """Architectures that are drawn and scored, in the paper's Section 6.3."""
 

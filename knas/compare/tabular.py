@@ -11,11 +11,12 @@ from knas.benchmarks.simulated import Simulated
 from knas.compare import scores
 from knas.compare.scores import Clocked, ScoreTable
 from knas.compare.searches import Found, Task
-from knas.compare.systems import RESNET, System
+from knas.compare.systems import System
 from knas.errors import UsageError
 from knas.runs.record import Record
 from knas.search.base import SearchAlgorithm, create
 from knas.search.evaluator import Evaluator
+from knas.search.resnet import CELLS
 from knas.search.timed import TimedSearch
 
 
@@ -107,7 +108,7 @@ class Tabular:
     def search(self, system: System, task: Task) -> Found:
         """Search."""
         if system.algorithm is None:
-            return Found(task, RESNET, 0.0)
+            return Found(task, CELLS[self.benchmark.space.name], 0.0)
         table = self.tables.get(system.scores or "")
         simulated = Simulated(
             self.benchmark,

@@ -20,10 +20,11 @@ from knas.compare import compare
 from knas.compare.comparison import Comparison
 from knas.compare.paper import TABLE_1
 from knas.compare.searches import FILE
-from knas.compare.systems import CONTROLS, RESNET, SYSTEMS
+from knas.compare.systems import CONTROLS, SYSTEMS
 from knas.errors import RunError, UsageError
 from knas.runs import read_result
 from knas.search import search
+from knas.search.resnet import CELLS
 
 SPACE = spaces.create("nas-bench-201")
 FOR_RUNS = ("rsps", "gdas", "darts", "te-nas", "knas-build")
@@ -113,7 +114,7 @@ def test_controls_train_as_many_for_nothing_else(whole: Comparison) -> None:
 
 def test_the_fixed_cell(whole: Comparison, options: dict[str, Any], shared_data: Path) -> None:
     benchmark = benchmarks.load(options["benchmark"])
-    expected = benchmark.query(SPACE.parse(RESNET), "cifar10", 200).test_accuracy
+    expected = benchmark.query(SPACE.parse(CELLS["nas-bench-201"]), "cifar10", 200).test_accuracy
     assert whole.entry("resnet", "cifar10").accuracies == (expected,)
     real = compare(shared_data / "nas-bench-201" / "accuracies.csv", repeats=1, datasets=["cifar10"])
     assert real.entry("resnet", "cifar10").accuracies == (93.91,)
@@ -220,7 +221,8 @@ def made_up_run(folder: Path, seed: int, seconds: float) -> Path:
     )
     (run_folder / "result.json").write_text(json.dumps(changed.to_dict()))
     config = run_folder / "config.yaml"
-    config.write_text(config.read_text().replace("algorithm: naswot", "algorithm: te-nas"))
+    text = config.read_text().replace("algorithm: naswot", "algorithm: te-nas")
+    config.write_text(text.replace("\nsamples: 2", "\nsamples: null").replace("proxy: naswot", "proxy: mgm"))
     return run_folder
 
 
@@ -229,7 +231,8 @@ def test_finished_runs_fill_their_row(options: dict[str, Any], finished: list[Pa
     entry = filled.entry("te-nas", "cifar10")
     assert entry.accuracies == (60.0, 61.0)
     assert entry.seconds == (10.0, 11.0), "the training was for the report"
-    assert entry.source == "score measured, on images of digits"
+    told = "score_samples 4, channels 4, cells_per_stage 1"
+    assert entry.source == f"score measured, on images of digits ({told})"
     assert entry.searched_on is None
     assert filled.entry("te-nas", "cifar100").searched_on == "cifar10"
     assert "te-nas" not in filled.not_run
@@ -271,7 +274,7 @@ def test_runs_that_do_not_fit(
         ("--budget nan", "--budget must be paper, nas-bench-201 or a number of seconds, not 'nan'"),
         ("--epochs 20", "after 12 epochs, not 20"),
         ("--score-seconds 0", "--score-seconds) must be a number above 0"),
-        ("--scores none.csv", "there is no table of scores none.csv"),
+        ("--scores none.csv", "--scores none.csv can't be read (No such file or directory)"),
         ("--scores {folder}/mgm.csv --scores {folder}/mgm.csv", "are both for KNAS; give one of them"),
         ("--output table.txt", "--output table.txt must end in .csv or .md"),
         ("--runs nowhere", "--runs nowhere holds no result.json"),
