@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from knas.compare.comparison import Comparison, Entry
-from knas.compare.systems import CONTROLS
+from knas.compare.systems import CONTROLS, System
 
 STDS = 2.0
 """A mean that is further from the paper's number than so many standard deviations is told."""
@@ -42,9 +42,17 @@ def _choices(comparison: Comparison) -> Iterator[str]:
         f"accuracy: test, of the found cell, after {' or '.join(map(str, finals))} epochs in the table; mean and "
         f"standard deviation over {seeds}"
     )
+    for system, entries in _rows(comparison):
+        count = max(len(entry.accuracies) for entry in entries)
+        if system.algorithm is not None and count not in (0, len(settings["seeds"])):
+            yield f"{system.title}: of {count} finished run{'s' if count > 1 else ''}"
     for proxy, table in settings["scores"].items():
         told = "as its table tells" if settings["score_seconds"] is None else "stated"
-        failed = f", {table['failed']:,} classes failed" if table["failed"] else ""
+        failed = (
+            f", {table['failed']:,} class{'es' if table['failed'] > 1 else ''} failed"
+            if table["failed"]
+            else ""
+        )
         yield f"scores {proxy}: {table['file']}, the same for every data set, seconds {told}{failed}"
 
 
@@ -61,20 +69,33 @@ def _speed(comparison: Comparison) -> Iterator[str]:
             "measured seconds are those of the machine that ran the networks, the table's are its authors': their "
             "quotient tells the order of magnitude at best"
         )
-    for entry in _all(comparison):
-        ours, theirs = comparison.speed_up(entry), entry.published.speed_up
-        if ours and theirs and not 1 / FACTOR <= ours / theirs <= FACTOR:
-            yield f"{_name(entry)}: {ours:.3g}x as fast as random search, the paper says {theirs:g}x"
+    for system, entries in _rows(comparison):
+        told = [
+            f"{ours:.2f}x on {entry.dataset} (the paper: {theirs:g}x)"
+            for entry in entries
+            if (ours := comparison.speed_up(entry))
+            and (theirs := entry.published.speed_up)
+            and entry.source.startswith("simulated")
+            and not 1 / FACTOR <= ours / theirs <= FACTOR
+        ]
+        if told:
+            yield f"{system.title}: as fast as random search times {', '.join(told)}"
 
 
 def _controls(comparison: Comparison) -> Iterator[str]:
     """Whether KNAS beats what it has to beat."""
-    for entry in _all(comparison):
-        for name in CONTROLS.get(entry.system.name, ()):
-            control = comparison.entry(name, entry.dataset)
-            if entry.mean is not None and control.mean is not None and entry.mean <= control.mean:
-                below = control.mean - entry.mean
-                yield f"{_name(entry)}: {below:.2f} below the control '{control.system.title}'"
+    for system, entries in _rows(comparison):
+        for name in CONTROLS.get(system.name, ()):
+            told = [
+                f"{control.mean - entry.mean:.2f} on {entry.dataset}"
+                for entry in entries
+                if (control := comparison.entry(name, entry.dataset)).mean is not None
+                and entry.mean is not None
+                and entry.mean <= control.mean
+            ]
+            if told:
+                title = comparison.entry(name, entries[0].dataset).system.title
+                yield f"{system.title}: below the control '{title}' by {', '.join(told)}"
 
 
 def _accuracies(comparison: Comparison) -> Iterator[str]:
@@ -91,9 +112,15 @@ def _accuracies(comparison: Comparison) -> Iterator[str]:
             yield f"{told}, in this table"
 
 
+def _rows(comparison: Comparison) -> Iterator[tuple[System, tuple[Entry, ...]]]:
+    """Every row with its entries by data set."""
+    for entries in zip(*comparison.entries.values(), strict=True):
+        yield entries[0].system, entries
+
+
 def _all(comparison: Comparison) -> Iterator[Entry]:
     """Every entry, row by row."""
-    for entries in zip(*comparison.entries.values(), strict=True):
+    for _, entries in _rows(comparison):
         yield from entries
 
 

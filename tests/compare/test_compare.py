@@ -127,8 +127,9 @@ def test_what_disagrees_is_told(whole: Comparison) -> None:
     text = "\n".join(whole.notes)
     assert "budget: 100 trials" in text
     assert "12 epochs; the paper says 20 for KNAS, which the table does not hold" in text
-    assert "1 classes failed" in text
-    assert "KNAS (k = 20) on cifar10: 4.88x as fast as random search, the paper says 50x" in text
+    assert "1 class failed" in text
+    assert "KNAS (k = 20): as fast as random search times 4.88x on cifar10 (the paper: 50x), 4.9" in text
+    assert "finished run" not in text
     assert "standard deviations" in text
 
 
@@ -236,6 +237,7 @@ def test_finished_runs_fill_their_row(options: dict[str, Any], finished: list[Pa
     assert entry.searched_on is None
     assert filled.entry("te-nas", "cifar100").searched_on == "cifar10"
     assert "te-nas" not in filled.not_run
+    assert "TE-NAS: of 2 finished runs" in filled.notes
 
 
 def test_runs_that_do_not_fit(
