@@ -41,15 +41,9 @@ class Darts(WeightSharing):
 
     def recipe(self) -> SupernetRecipe:
         """All operations, by softmax."""
-        from knas.training.supernet_recipe import SupernetRecipe
-
-        return SupernetRecipe(
+        return self._recipe(
             "softmax",
-            epochs=self.supernet_epochs,
-            candidates=self.candidates,
             order=self.order,
-            batch_size=self.supernet_batch_size,
-            learning_rate=self.learning_rate,
             architecture_learning_rate=self.architecture_learning_rate,
             architecture_weight_decay=self.architecture_weight_decay,
         )

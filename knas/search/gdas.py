@@ -41,14 +41,8 @@ class Gdas(WeightSharing):
 
     def recipe(self) -> SupernetRecipe:
         """One path, by Gumbel-softmax."""
-        from knas.training.supernet_recipe import SupernetRecipe
-
-        return SupernetRecipe(
+        return self._recipe(
             "gumbel",
-            epochs=self.supernet_epochs,
-            candidates=self.candidates,
-            batch_size=self.supernet_batch_size,
-            learning_rate=self.learning_rate,
             architecture_learning_rate=self.architecture_learning_rate,
             architecture_weight_decay=self.architecture_weight_decay,
             tau_max=self.tau_max,

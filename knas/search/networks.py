@@ -166,9 +166,7 @@ class Networks:
         return {
             "num_classes": self.dataset.num_classes,
             "seed": self._settings.seed if seed is None else seed,
-            "channels": self._settings.channels,
-            "cells_per_stage": self._settings.cells_per_stage,
-            "initialization": self._settings.initialization,
+            **self._settings.build_options(),
         }
 
     def _path(self, architecture: Architecture, epochs: int, seed: int | None, suffix: str) -> Path:

@@ -36,13 +36,7 @@ class Rsps(WeightSharing):
 
     def recipe(self) -> SupernetRecipe:
         """Uniform paths."""
-        from knas.training.supernet_recipe import SupernetRecipe
-
-        return SupernetRecipe(
+        return self._recipe(
             "uniform",
-            epochs=self.supernet_epochs,
-            candidates=self.candidates,
-            batch_size=self.supernet_batch_size,
-            learning_rate=self.learning_rate,
             cells=self.cells,
         )

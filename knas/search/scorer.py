@@ -81,11 +81,7 @@ class Scorer:
         dtype = dtype or images.inputs.dtype
         self._inputs, self._targets = images.inputs.to(device, dtype), images.targets.to(device)
         self._space, self._num_classes = space, images.num_classes
-        self._sizes = {
-            "channels": settings.channels,
-            "cells_per_stage": settings.cells_per_stage,
-            "initialization": settings.initialization,
-        }
+        self._sizes = settings.build_options()
         self._build = space.builder(images.num_classes, settings.seed, device, dtype, **self._sizes)
         self._build(space.architecture(0))
 

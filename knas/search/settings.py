@@ -106,6 +106,11 @@ class ScoreSettings:
                 raise UsageError(f"{option(name)} must be a whole number of at least {least}, not {value!r}")
         return filled
 
+    def build_options(self) -> dict[str, Any]:
+        """What every network and super-network of the run is built with, besides its classes and its seed."""
+        names = ("channels", "cells_per_stage", "initialization")
+        return {name: getattr(self, name) for name in names}
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, for `config.yaml`."""
         return asdict(self)

@@ -84,15 +84,10 @@ class Supernets:
         self._checkpoint(plan).unlink(missing_ok=True)
 
     def _build(self, seed: int) -> nn.Module:
-        settings = self._settings
+        options = self._settings.build_options()
+        classes = self._dataset.num_classes
         return self._space.build_supernet(
-            whole(self._space),
-            self._dataset.num_classes,
-            seed=seed,
-            channels=settings.channels,
-            cells_per_stage=settings.cells_per_stage,
-            initialization=settings.initialization,
-            batch_statistics=True,
+            whole(self._space), classes, seed=seed, batch_statistics=True, **options
         )
 
     def _checkpoint(self, plan: SupernetPlan) -> Path:

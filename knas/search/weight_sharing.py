@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from knas.errors import KnasError
 from knas.search.base import Outcome, SearchAlgorithm, Selected, choose, generator
@@ -57,6 +57,19 @@ class WeightSharing(SearchAlgorithm):
         Raises:
             UsageError: an option is out of range.
         """
+
+    def _recipe(self, relaxation: str, **own: Any) -> SupernetRecipe:
+        """The recipe with the options that all have, and an algorithm's own."""
+        from knas.training.supernet_recipe import SupernetRecipe
+
+        return SupernetRecipe(
+            relaxation,
+            epochs=self.supernet_epochs,
+            candidates=self.candidates,
+            batch_size=self.supernet_batch_size,
+            learning_rate=self.learning_rate,
+            **own,
+        )
 
     def search(self, evaluator: Evaluator) -> Outcome:
         """Train the super-networks, then their cells."""
