@@ -17,10 +17,10 @@ from knas.proxies.checks import positive, refuse_unusable_weights
 
 @dataclass(frozen=True)
 class LinearRegions(Proxy):
-    """The number of distinct activation patterns among samples (Chen et al., ICLR 2021, arXiv 2102.11535, Eq. 7).
+    """The number of distinct activation patterns among samples (Chen et al., ICLR 2021, arXiv 2102.11535).
 
     A network of ReLUs is linear wherever no unit changes between on and off; two samples with the same pattern of all
-    units lie in one linear region. More regions say more expressivity (section 3.1.2), so higher is better.
+    units lie in one linear region. More regions say more expressivity, so higher is better.
 
     The count never exceeds the number of samples, and a network of usual width tells all images apart: then it says
     nothing. The published code counts where it does: 3,000 patches of 3 x 3 pixels from one channel drawn at random,

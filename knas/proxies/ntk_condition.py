@@ -16,11 +16,11 @@ from knas.proxies.checks import non_finite_gradients, positive, refuse_non_finit
 
 @dataclass(frozen=True)
 class NTKCondition(Proxy):
-    """Minus the condition number of the neural tangent kernel (Chen et al., ICLR 2021, arXiv 2102.11535, Eq. 5).
+    """Minus the condition number of the neural tangent kernel (Chen et al., ICLR 2021, arXiv 2102.11535).
 
     The kernel is the Gram matrix G[i, j] = <g_i, g_j> of per-sample gradients of the summed output, and the score is
-    -kappa = -lambda_max(G) / lambda_min(G): the paper finds that networks with a small kappa train better (section
-    3.1.1), so higher is better. It never exceeds -1.
+    -kappa = -lambda_max(G) / lambda_min(G): the paper finds that networks with a small kappa train better,
+    so higher is better. It never exceeds -1.
 
     A kernel that is singular to the precision of its gradients has the worst score there is, -1 / (n eps), where eps
     is that of float32 (or float64 in models of that type): with n = 64 samples -131072. The published code puts

@@ -26,7 +26,7 @@ class Bohb(TimedSearch):
     architectures of the largest number that was reached are compared in the end. Where any number of epochs can be
     had, the rungs are the run's epochs, a third, and a ninth of them. A benchmark has the rungs that it holds up to
     the run's epochs: with 12 alone, Hyperband has nothing to decide, and BOHB is TPE on trainings of 12 epochs. So it
-    is in NAS-Bench-201's comparison (arXiv 2001.00326, Section 5): its released code looks up each proposal's accuracy
+    is in NAS-Bench-201's comparison (arXiv 2001.00326): its released code looks up each proposal's accuracy
     after 12 epochs, whatever budget Hyperband asks for.
 
     Optuna's TPE is not BOHB's own model. `candidates` and `eta` are as in the scripts released for NAS-Bench-201

@@ -27,14 +27,14 @@ ORDER = 1
 class KnasBuild(SearchAlgorithm):
     """A cell builder by perturbation, with the run's proxy (MGM) and no training at all.
 
-    As in Zero-Cost-PT (Xiang et al., AAAI 2023, arXiv 2106.08554, Algorithm 1): edges of the super-network of all
+    As in Zero-Cost-PT (Xiang et al., AAAI 2023, arXiv 2106.08554): edges of the super-network of all
     operations are decided one at a time. On the edge in hand each operation is taken out in turn; the operation
     without which the super-network scores lowest is the most important, and stays alone. That makes a proposal; of
     `proposals` of them, each with another order of edges, the one whose own network scores highest is the cell. It is
     trained once, for the report alone.
 
     Zero-Cost-PT's setting for NAS-Bench-201 is 10 proposals and random order, with 100 rounds of validation over
-    batches of 256 images and the Jacobian covariance for a proxy (`zerocostpt_nb201_pipeline.sh`, section 4.2); an
+    batches of 256 images and the Jacobian covariance for a proxy (`zerocostpt_nb201_pipeline.sh`); an
     edge's operations have fixed weights 1/5. Here proposals are compared on one batch, the run's, and the proxy is
     the run's (`--proxy`), its super-networks of the run's size (`--channels`, `--cells-per-stage`).
 

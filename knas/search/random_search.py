@@ -12,7 +12,7 @@ from knas.search.timed import Proposal, Proposals, TimedSearch
 
 @dataclass(frozen=True)
 class RandomSearch(TimedSearch):
-    """RS (Bergstra & Bengio, JMLR 13, 2012) as in NAS-Bench-201 (arXiv 2001.00326, Section 5).
+    """RS (Bergstra & Bengio, JMLR 13, 2012) as in NAS-Bench-201 (arXiv 2001.00326).
 
     Each architecture of the space is drawn with the same probability, with repetition.
     """

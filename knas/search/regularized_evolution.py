@@ -18,7 +18,7 @@ from knas.spaces.checks import integer_in_range
 
 @dataclass(frozen=True)
 class RegularizedEvolution(TimedSearch):
-    """REA, Algorithm 1 of Real et al. (arXiv 1802.01548), as in NAS-Bench-201 (arXiv 2001.00326, Section 5).
+    """REA, Algorithm 1 of Real et al. (arXiv 1802.01548), as in NAS-Bench-201 (arXiv 2001.00326).
 
     The population starts at random. Then, again and again, `sample` of its members are drawn with repetition, the best
     of them by validation accuracy gets a child that differs in one decision, and the oldest member dies. Defaults are

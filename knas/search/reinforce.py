@@ -22,7 +22,7 @@ Logits = list[NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Reinforce(TimedSearch):
-    """RL, Williams' REINFORCE (Machine Learning 8, 1992), as in NAS-Bench-201 (arXiv 2001.00326, Section 5).
+    """RL, Williams' REINFORCE (Machine Learning 8, 1992), as in NAS-Bench-201 (arXiv 2001.00326).
 
     The controller has a logit for every option of every decision. It draws each decision from the softmax of its logits
     and takes a step of Adam on −(R − b) Σ log p, where R is the validation accuracy in per cent and b its

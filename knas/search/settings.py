@@ -47,7 +47,7 @@ NEWER = ("algorithm_options", "benchmark", "benchmark_dataset", "score_seconds")
 """Settings that older runs don't have on disk."""
 
 TABLE_EPOCHS = 12
-"""Epochs of each training on a benchmark: what NAS-Bench-201 (arXiv 2001.00326, Section 5) searches with."""
+"""Epochs of each training on a benchmark: what NAS-Bench-201 (arXiv 2001.00326) searches with."""
 
 FREE = ("control",)
 """Settings that may change when a run is resumed: no recorded number depends on them."""

@@ -32,11 +32,11 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class TENAS(SearchAlgorithm):
-    """Training-free search by pruning (Chen et al., ICLR 2021, arXiv 2102.11535, Algorithm 1).
+    """Training-free search by pruning (Chen et al., ICLR 2021, arXiv 2102.11535).
 
     From the super-network of all operations, each round takes one operation from every edge with several left: the
     one whose removal lowers the condition number of the neural tangent kernel most and the number of linear regions
-    least, by the sum of its ranks among all removals (section 3.2). When every edge is decided, that is the cell; it
+    least, by the sum of its ranks among all removals. When every edge is decided, that is the cell; it
     is trained once, for the report alone.
 
     Defaults are those of the released code for NAS-Bench-201 (`prune_launch.py`, `prune_tenas.py`): 3 initializations;

@@ -15,7 +15,7 @@ from knas.spaces.base import Architecture
 from knas.spaces.checks import integer_in_range, positive_number
 
 SECONDS = 12_000.0
-"""What the comparison in NAS-Bench-201 (arXiv 2001.00326, Section 5) gives each search on CIFAR-10."""
+"""What the comparison in NAS-Bench-201 (arXiv 2001.00326) gives each search on CIFAR-10."""
 
 
 @dataclass(frozen=True)
