@@ -49,6 +49,12 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -
         ),
         ("--algorithm randm", "did you mean 'random'"),
         ("--algorithm random --top-k 3", "'random' has no top_k (--top-k)"),
+        (
+            "--algorithm te-nas --proxy naswot",
+            "'te-nas' has proxies of its own; leave out proxy (--proxy) naswot",
+        ),
+        ("--algorithm random --proxy naswot", "'random' scores nothing; leave out proxy (--proxy) naswot"),
+        ("--algorithm te-nas --of loss", "leave out the proxy's options (of)"),
         ("--algorithm-option samples=3", "give samples (--samples), no algorithm option"),
         ("--benchmark none.parquet", "there is no benchmark none.parquet"),
         ("benchmark import none.pth", "there is no file none.pth"),

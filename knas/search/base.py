@@ -61,6 +61,7 @@ class SearchAlgorithm(ABC):
         name: what `create` and `--algorithm` know it by.
         scores: whether it asks for scores; without, no images are drawn for them, and no proxy is made.
         proxy: what scores unless another is asked for.
+        own_proxies: whether it names all proxies itself, so that no other can be asked for.
         supernets: whether it trains super-networks: then there are images for them, also on a benchmark.
 
     A subclass is a frozen dataclass whose fields are its options, and depends on nothing but these, the
@@ -71,6 +72,7 @@ class SearchAlgorithm(ABC):
     name: ClassVar[str]
     scores: ClassVar[bool] = True
     proxy: ClassVar[str] = "mgm"
+    own_proxies: ClassVar[bool] = False
     supernets: ClassVar[bool] = False
 
     def check(self, evaluator: Evaluator) -> None:  # noqa: B027 (most algorithms have nothing to refuse)

@@ -167,8 +167,21 @@ class SearchSettings(ScoreSettings):
         for name in OF_ALGORITHMS:
             if name in self.algorithm_options:
                 raise UsageError(f"{name} is an option of its own: give {option(name)}, no algorithm option")
+        self._check_proxy()
         self._check_benchmark()
         return replace(super().resolved(), algorithm_options=dict(self.algorithm_options))
+
+    def _check_proxy(self) -> None:
+        algorithm = find(self.algorithm)
+        if algorithm.scores and not algorithm.own_proxies:
+            return
+        why = "has proxies of its own" if algorithm.scores else "scores nothing"
+        if self.proxy != algorithm.proxy:
+            raise UsageError(f"algorithm {self.algorithm!r} {why}; leave out {option('proxy')} {self.proxy}")
+        if self.proxy_options:
+            raise UsageError(
+                f"algorithm {self.algorithm!r} {why}; leave out the proxy's options ({', '.join(self.proxy_options)})"
+            )
 
     def _check_benchmark(self) -> None:
         if self.benchmark is None:

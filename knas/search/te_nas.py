@@ -59,6 +59,7 @@ class TENAS(SearchAlgorithm):
 
     name: ClassVar[str] = "te-nas"
     proxy: ClassVar[str] = "ntk-condition"
+    own_proxies: ClassVar[bool] = True
 
     repeats: int = 3
     channels: int = 3
