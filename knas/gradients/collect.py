@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -67,6 +67,41 @@ class Collector(ABC):
         """The layer's vectors of all parts [n, width]; zeros where no gradient arrived."""
         parts = zip(self._parts[layer], self._sizes, strict=True)
         return torch.cat([like.new_zeros(size, width) if part is None else part for part, size in parts])
+
+
+class Together(Collector):
+    """Hands what arrives on to several collectors; alone it notes which layers a gradient reaches.
+
+    Args:
+        layers: The model's layers.
+        collectors: Who gets it.
+    """
+
+    def __init__(self, layers: Layers, collectors: Sequence[Collector]) -> None:
+        super().__init__(layers)
+        self.collectors = collectors
+
+    @override
+    def begin(self, capture: Capture) -> None:
+        super().begin(capture)
+        for collector in self.collectors:
+            collector.begin(capture)
+
+    @override
+    def end(self) -> None:
+        super().end()
+        for collector in self.collectors:
+            collector.end()
+
+    @override
+    def receive(self, use: Use, grad: Tensor) -> None:
+        super().receive(use, grad)
+        for collector in self.collectors:
+            collector.receive(use, grad)
+
+    @override
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        """Nothing to keep here."""
 
 
 class SampledCollector(Collector):

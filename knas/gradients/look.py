@@ -1,0 +1,33 @@
+"""What the passes over a model leave for those who asked for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from knas.gradients.collect import Collector, FullCollector, SampledCollector
+from knas.gradients.layers import Slot
+from knas.gradients.watch import Watcher
+
+
+@dataclass
+class Look:
+    """What the passes of one look have collected.
+
+    Attributes:
+        sampled: Sampled gradients, or their statistics.
+        full: Gram matrices of all parameters, in one or more rounds over the layers.
+        extra: Gradients of parameters that no rule covers.
+        watchers: What watched the forward pass; none where the batch came in parts.
+    """
+
+    sampled: SampledCollector | None = None
+    full: list[FullCollector] = field(default_factory=list)
+    extra: dict[Slot, Tensor] = field(default_factory=dict)
+    watchers: list[Watcher] = field(default_factory=list)
+
+    @property
+    def collectors(self) -> list[Collector]:
+        """All collectors."""
+        return [collector for collector in (self.sampled, *self.full) if collector]
