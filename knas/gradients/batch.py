@@ -32,15 +32,20 @@ class Batch:
         """Samples start .. stop - 1."""
         if (start, stop) == (0, self.n):
             return self
-        inputs = _map(self.inputs, lambda tensor: tensor[start:stop] if self._per_sample(tensor) else tensor)
+        inputs = _map(self.inputs, lambda tensor: tensor[start:stop] if self.has_samples(tensor) else tensor)
         targets = None if self.targets is None else self.targets[start:stop]
         return Batch(inputs, targets, min(stop, self.n) - start)
 
     def channels_last(self) -> Batch:
         """The same samples, with the channels of images and volumes side by side in memory."""
-        return Batch(_map(self.inputs, _channels_last), self.targets, self.n)
+        return self.with_inputs(_channels_last)
 
-    def _per_sample(self, tensor: Tensor) -> bool:
+    def with_inputs(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same samples, with each tensor among the inputs changed."""
+        return Batch(_map(self.inputs, change), self.targets, self.n)
+
+    def has_samples(self, tensor: Tensor) -> bool:
+        """Whether the first axis of an input holds the samples."""
         return tensor.dim() > 0 and tensor.shape[0] == self.n
 
 

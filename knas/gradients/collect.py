@@ -104,6 +104,25 @@ class Together(Collector):
         """Nothing to keep here."""
 
 
+class ReachCollector(Collector):
+    """Which layers get an output gradient that is not zero."""
+
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers)
+        self._largest: list[tuple[Layer, Tensor]] = []
+
+    @override
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        self._largest.append((layer, grad.abs().amax()))
+
+    def found(self) -> set[Layer]:
+        """The layers; by one copy from the device."""
+        if not self._largest:
+            return set()
+        values = torch.stack([largest for _, largest in self._largest]).tolist()
+        return {layer for (layer, _), value in zip(self._largest, values, strict=True) if value != 0}
+
+
 class SampledCollector(Collector):
     """Sampled per-sample gradients [n, s] of each layer; statistics instead, at once, where `fuse` allows it.
 

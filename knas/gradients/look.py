@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from knas.gradients.collect import Collector, FullCollector, SampledCollector
+from knas.gradients.collect import Collector, FullCollector, ReachCollector, SampledCollector
+from knas.gradients.inputs import InputGradients
 from knas.gradients.layers import Slot
 from knas.gradients.watch import Watcher
 
@@ -18,16 +19,20 @@ class Look:
     Attributes:
         sampled: Sampled gradients, or their statistics.
         full: Gram matrices of all parameters, in one or more rounds over the layers.
+        reach: Which layers a gradient reaches that is not zero.
+        inputs: Gradients of the inputs.
         extra: Gradients of parameters that no rule covers.
         watchers: What watched the forward pass; none where the batch came in parts.
     """
 
     sampled: SampledCollector | None = None
     full: list[FullCollector] = field(default_factory=list)
+    reach: ReachCollector | None = None
+    inputs: InputGradients | None = None
     extra: dict[Slot, Tensor] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list)
 
     @property
     def collectors(self) -> list[Collector]:
         """All collectors."""
-        return [collector for collector in (self.sampled, *self.full) if collector]
+        return [collector for collector in (self.sampled, self.reach, *self.full) if collector]

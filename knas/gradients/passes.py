@@ -15,8 +15,9 @@ from knas.errors import KnasError, UsageError
 from knas.gradients.batch import Batch
 from knas.gradients.batch_norm import BatchNormStatistics, Moments
 from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
-from knas.gradients.collect import Collector, FullCollector, SampledCollector, Together
+from knas.gradients.collect import Collector, FullCollector, ReachCollector, SampledCollector, Together
 from knas.gradients.functional import functional_gradients, one_line
+from knas.gradients.inputs import InputGradients
 from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
 from knas.gradients.look import Look
 from knas.gradients.memory import activation_budget, is_out_of_memory
@@ -42,6 +43,7 @@ class Gradients:
     _samples_first: list[bool] | None = field(init=False, default=None)
     _as_given: Batch = field(init=False)
     _watching: Sequence[Callable[[], Watcher]] = field(init=False, default=())
+    _inputs: InputGradients | None = field(init=False, default=None)
     _entries: dict[Layer, Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -69,6 +71,8 @@ class Gradients:
         *,
         fuse: bool = True,
         full: bool = False,
+        reach: bool = False,
+        inputs: bool = False,
         watchers: Sequence[Callable[[], Watcher]] = (),
     ) -> Look:
         """Takes the passes once for all that is asked for.
@@ -77,11 +81,12 @@ class Gradients:
             sampler: Which entries' gradients are sampled; None for none.
             fuse: Whether the sampled gradients' `native.STATISTICS` are all that is wanted of them.
             full: Whether Gram matrices of all parameters are wanted.
+            reach: Whether it is wanted which layers a gradient reaches that is not zero.
+            inputs: Whether gradients of the inputs are wanted.
             watchers: Make what watches the forward pass; they see nothing of a batch that comes in parts.
         """
         fuse = fuse and self.settings.parts is None
         self._entries = {} if sampler is None else {layer: sampler(layer) for layer in self.layers.layers}
-        self._watching = watchers
         entries = self._on_device(self._entries)
 
         def run(sizes: Sequence[int]) -> Look:
@@ -90,8 +95,12 @@ class Gradients:
             if sampler is not None:
                 look.sampled = SampledCollector(self.layers, entries, fuse=one, grouped=self.settings.grouped)
             look.full = self._full_collectors(sizes) if full else []
-            first = [collector for collector in (look.sampled, *look.full[:1]) if collector]
+            look.reach = ReachCollector(self.layers) if reach else None
+            look.inputs = self._inputs = InputGradients() if inputs else None
+            self._watching = watchers
+            first = [collector for collector in (look.sampled, look.reach, *look.full[:1]) if collector]
             look.watchers = self._round(sizes, Together(self.layers, first))
+            self._inputs, self._watching = None, ()
             for collector in look.full[1:]:
                 self._round(sizes, collector)
             return look
@@ -243,9 +252,10 @@ class Gradients:
             # A repeated part draws the same random numbers.
             seed_random_state(self.settings.seed, (slot.parameter for slot in self.layers.slots.values()))
             watchers = [make() for make in self._watching] if part is self.batch else []
+            given = part if self._inputs is None else self._inputs.attach(part, capture.anchor)
             try:
                 with capture, watched(watchers, self.model, part.n):
-                    outputs = part.call(self.model)
+                    outputs = given.call(self.model)
             except AmbiguousSamples:
                 self._samples_first = self._find_samples(collector)
                 continue
@@ -259,6 +269,8 @@ class Gradients:
             if objective.requires_grad:
                 torch.autograd.grad(objective, capture.anchor, allow_unused=True)
             collector.end()
+            if self._inputs is not None:
+                self._inputs.end()
             return finished(watchers, outputs, part.n)
 
     def _find_samples(self, collector: Collector) -> list[bool]:
@@ -347,7 +359,15 @@ class Gradients:
         failure = "samples are coupled by the statistics of the batch" if self._coupled() else ""
         if not failure:
             try:
-                return self._functional(list(reasons))
+                return functional_gradients(
+                    self.model,
+                    self.batch,
+                    list(reasons),
+                    of=self.settings.of,
+                    batch_norm=self.settings.batch_norm,
+                    moments=self._moments or [],
+                    chunk=self.settings.micro_batch or self.batch.n,
+                )
             except Exception as error:  # whatever a model's own code may raise under vmap
                 failure = one_line(error)
         self.skipped.update(
@@ -359,20 +379,6 @@ class Gradients:
         """Whether samples depend on each other through BatchNorm statistics."""
         coupling = self.settings.batch_norm == "batch" or self.settings.parts is not None
         return coupling and self._has_batch_norm()
-
-    def _functional(self, slots: list[Slot]) -> dict[Slot, Tensor]:
-        settings = self.settings
-        size = self.settings.micro_batch or self.batch.n
-        moments = self._moments if self._moments is not None else []
-        return functional_gradients(
-            self.model,
-            self.batch,
-            slots,
-            of=settings.of,
-            batch_norm=settings.batch_norm,
-            moments=moments,
-            chunk=size,
-        )
 
     def _note_skipped(self, collector: Collector, extra: dict[Slot, Tensor]) -> None:
         for slot in collector.switched_off:

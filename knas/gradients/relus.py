@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._C import DisableTorchFunction
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from typing_extensions import override
@@ -19,7 +18,7 @@ from typing_extensions import override
 from knas import native
 from knas.errors import KnasError, NotFiniteError, UsageError
 from knas.gradients.batch import Batch
-from knas.gradients.watch import Watcher, watch
+from knas.gradients.watch import Watcher, unwatched, watch
 
 RELUS: frozenset[Any] = frozenset(
     {
@@ -76,7 +75,7 @@ class ReLUs(TorchFunctionMode, Watcher):
         """Looks at the input of a ReLU before it runs, since it may overwrite it."""
         if func in RELUS and self.error is None:
             try:
-                with torch.no_grad(), DisableTorchFunction():
+                with unwatched():
                     self._look(args[0] if args else (kwargs or {})["input"])
             except KnasError as error:
                 self.error = error

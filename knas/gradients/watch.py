@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 from torch import nn
+from torch._C import DisableTorchFunction
+from torch.utils._python_dispatch import _disable_current_modes
 
 from knas.errors import KnasError, NotFiniteError
 from knas.gradients.batch import Batch
@@ -29,8 +31,16 @@ class Watcher(ABC):
     def watching(self, model: nn.Module, n: int) -> AbstractContextManager[object]:
         """What the forward pass of n samples runs within."""
 
+    @abstractmethod
     def finish(self) -> None:
         """Called once after the pass."""
+
+
+@contextmanager
+def unwatched() -> Iterator[None]:
+    """Runs its block, a watcher's own arithmetic, out of all watchers' sight."""
+    with torch.no_grad(), DisableTorchFunction(), _disable_current_modes():
+        yield
 
 
 @contextmanager

@@ -8,12 +8,31 @@ from typing import Any
 
 from knas.errors import UsageError
 from knas.proxies.base import LayerScore, Proxy, Score
+from knas.proxies.features import FeatureEntropy
+from knas.proxies.grams import Coherence, GramEntropy, GramNorm, MinEigenvalue
 from knas.proxies.linear_regions import LinearRegions
 from knas.proxies.mgm import MGM
 from knas.proxies.naswot import NASWOT
 from knas.proxies.ntk_condition import NTKCondition
+from knas.proxies.size import FLOPs, LayerCount, Params
 
-_PROXIES: dict[str, type[Proxy]] = {kind.name: kind for kind in (MGM, NASWOT, NTKCondition, LinearRegions)}
+_PROXIES: dict[str, type[Proxy]] = {
+    kind.name: kind
+    for kind in (
+        MGM,
+        GramNorm,
+        Coherence,
+        GramEntropy,
+        MinEigenvalue,
+        NTKCondition,
+        FeatureEntropy,
+        NASWOT,
+        LinearRegions,
+        Params,
+        FLOPs,
+        LayerCount,
+    )
+}
 
 
 def names() -> tuple[str, ...]:
@@ -38,7 +57,8 @@ def create(name: str, **options: Any) -> Proxy:
     if unknown:
         known = kind.options()
         raise UsageError(
-            f"{unknown[0]}: not an option of proxy {name!r}, which has {', '.join(known)}{_hint(unknown[0], known)}"
+            f"{unknown[0]}: not an option of proxy {name!r}, which has {', '.join(known) or 'none'}"
+            f"{_hint(unknown[0], known)}"
         )
     return kind(**options)
 
@@ -51,9 +71,17 @@ def _hint(given: object, known: Sequence[str]) -> str:
 __all__ = [
     "MGM",
     "NASWOT",
+    "Coherence",
+    "FLOPs",
+    "FeatureEntropy",
+    "GramEntropy",
+    "GramNorm",
+    "LayerCount",
     "LayerScore",
     "LinearRegions",
+    "MinEigenvalue",
     "NTKCondition",
+    "Params",
     "Proxy",
     "Score",
     "create",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import knas
 from knas.errors import KnasError, NotFiniteError, UsageError
-from knas.proxies.naswot import HammingKernel
+from knas.observations import HammingKernel
 
 
 class TestNASWOT(ProxyConformance, UntouchedModel):
