@@ -44,6 +44,21 @@ class Batch:
         """The same samples, with each tensor among the inputs changed."""
         return Batch(_map(self.inputs, change), self.targets, self.n)
 
+    def plus(self, other: Batch, factor: float) -> Batch:
+        """The same samples, with `factor` times another batch's added to the floating point inputs."""
+        added = iter(other.tensors())
+
+        def plus(tensor: Tensor) -> Tensor:
+            noise = next(added)
+            moves = tensor.is_floating_point() and self.has_samples(tensor)
+            return tensor + factor * noise if moves else tensor
+
+        return self.with_inputs(plus)
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors among the inputs."""
+        return _tensors(self.inputs)
+
     def has_samples(self, tensor: Tensor) -> bool:
         """Whether the first axis of an input holds the samples."""
         return tensor.dim() > 0 and tensor.shape[0] == self.n

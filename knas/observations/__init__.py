@@ -9,26 +9,41 @@ from knas.observations.capture import (
     ReachedLayers,
     SampledStatistics,
 )
+from knas.observations.chain import ChainGains, ChainPass, ChainSpectra
 from knas.observations.codes import HammingKernel, ReLUCodes
 from knas.observations.features import FeatureSpectra, Spectra
 from knas.observations.forward import ForwardPass
+from knas.observations.linearized import LinearizedPass, SynapticFlow
 from knas.observations.operations import Operations
+from knas.observations.perturbed import Perturbations, PerturbedPass
+from knas.observations.training import ChannelSaliency, HessianProducts, TrainingPass, WeightGradients
 
 __all__ = [
     "CapturePass",
+    "ChainGains",
+    "ChainPass",
+    "ChainSpectra",
+    "ChannelSaliency",
     "FeatureSpectra",
     "Findings",
     "ForwardPass",
     "HammingKernel",
+    "HessianProducts",
     "InputJacobian",
     "LayerGrams",
+    "LinearizedPass",
     "Observation",
     "Operations",
     "Pass",
     "PerLayer",
+    "Perturbations",
+    "PerturbedPass",
     "ReLUCodes",
     "ReachedLayers",
     "SampledStatistics",
     "Spectra",
+    "SynapticFlow",
+    "TrainingPass",
+    "WeightGradients",
     "observe",
 ]

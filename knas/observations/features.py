@@ -95,14 +95,19 @@ def channel_covariance(features: Tensor) -> Tensor:
     Returns:
         [m, m], in the accumulation type of the features.
     """
-    rows = features.movedim(1, -1) if features.dim() >= 4 else features
-    rows = rows.reshape(-1, rows.shape[-1])  # [samples x positions, channels]
+    rows = channel_rows(features)
     rows = rows if rows.dtype == torch.float64 else rows.float()
     if not rows.numel():
         raise UsageError(f"model: a block's output {list(features.shape)} has no elements")
     centered = rows - rows.mean(0)
     product = centered.T @ centered if rows.shape[1] <= rows.shape[0] else centered @ centered.T
     return product / rows.shape[0]
+
+
+def channel_rows(features: Tensor) -> Tensor:
+    """The channels of features as rows [samples x positions, channels]; see `channel_covariance` for their axis."""
+    moved = features.movedim(1, -1) if features.dim() >= 4 else features
+    return moved.reshape(-1, moved.shape[-1])
 
 
 def spectra(covariances: list[Tensor]) -> list[Tensor]:

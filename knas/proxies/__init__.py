@@ -7,27 +7,47 @@ from collections.abc import Sequence
 from typing import Any
 
 from knas.errors import UsageError
+from knas.proxies.az_nas import AZNAS, AZComplexity, AZExpressivity, AZProgressivity, AZTrainability
 from knas.proxies.base import LayerScore, Proxy, Score
 from knas.proxies.features import FeatureEntropy
 from knas.proxies.grams import Coherence, GramEntropy, GramNorm, MinEigenvalue
+from knas.proxies.jacob_cov import JacobCov
 from knas.proxies.linear_regions import LinearRegions
 from knas.proxies.mgm import MGM
 from knas.proxies.naswot import NASWOT
 from knas.proxies.ntk_condition import NTKCondition
+from knas.proxies.population import rank_sum
 from knas.proxies.size import FLOPs, LayerCount, Params
+from knas.proxies.synflow import SynFlow
+from knas.proxies.weights import SNIP, Fisher, GradNorm, GraSP
+from knas.proxies.zen import Zen
+from knas.proxies.zico import ZiCo
 
 _PROXIES: dict[str, type[Proxy]] = {
     kind.name: kind
     for kind in (
         MGM,
+        NASWOT,
+        NTKCondition,
+        LinearRegions,
         GramNorm,
         Coherence,
         GramEntropy,
         MinEigenvalue,
-        NTKCondition,
         FeatureEntropy,
-        NASWOT,
-        LinearRegions,
+        GradNorm,
+        SNIP,
+        GraSP,
+        Fisher,
+        SynFlow,
+        JacobCov,
+        Zen,
+        ZiCo,
+        AZNAS,
+        AZExpressivity,
+        AZProgressivity,
+        AZTrainability,
+        AZComplexity,
         Params,
         FLOPs,
         LayerCount,
@@ -69,13 +89,23 @@ def _hint(given: object, known: Sequence[str]) -> str:
 
 
 __all__ = [
+    "AZNAS",
     "MGM",
     "NASWOT",
+    "SNIP",
+    "AZComplexity",
+    "AZExpressivity",
+    "AZProgressivity",
+    "AZTrainability",
     "Coherence",
     "FLOPs",
     "FeatureEntropy",
+    "Fisher",
+    "GraSP",
+    "GradNorm",
     "GramEntropy",
     "GramNorm",
+    "JacobCov",
     "LayerCount",
     "LayerScore",
     "LinearRegions",
@@ -84,6 +114,10 @@ __all__ = [
     "Params",
     "Proxy",
     "Score",
+    "SynFlow",
+    "Zen",
+    "ZiCo",
     "create",
     "names",
+    "rank_sum",
 ]
