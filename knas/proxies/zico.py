@@ -56,7 +56,7 @@ class ZiCo(Observing):
 
     def read(self, model: nn.Module, findings: Findings) -> Score:
         """The sum over the weights, whose terms the layers report."""
-        gradients: Mapping[Slot, list[Tensor]] = findings[self._gradients]
+        gradients = findings[self._gradients]
         terms = _terms(gradients)
         if not terms:
             raise KnasError("zico: no gradient changes from one mini-batch to the other")
