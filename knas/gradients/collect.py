@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -105,7 +106,7 @@ class Together(Collector):
 
 
 class ReachCollector(Collector):
-    """Which layers get an output gradient that is not zero."""
+    """How large the output gradients of layers are."""
 
     def __init__(self, layers: Layers) -> None:
         super().__init__(layers)
@@ -115,12 +116,14 @@ class ReachCollector(Collector):
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
         self._largest.append((layer, grad.abs().amax()))
 
-    def found(self) -> set[Layer]:
-        """The layers; by one copy from the device."""
-        if not self._largest:
-            return set()
-        values = torch.stack([largest for _, largest in self._largest]).tolist()
-        return {layer for (layer, _), value in zip(self._largest, values, strict=True) if value != 0}
+    def largest(self) -> dict[Layer, float]:
+        """The largest absolute output gradient of each layer that gets one; by one copy from the device."""
+        found: dict[Layer, float] = {}
+        if self._largest:
+            values = torch.stack([largest for _, largest in self._largest]).tolist()
+            for (layer, _), value in zip(self._largest, values, strict=True):
+                found[layer] = max(value, found.get(layer, 0.0), key=lambda one: (math.isnan(one), one))
+        return found
 
 
 class SampledCollector(Collector):

@@ -19,7 +19,7 @@ class Look:
     Attributes:
         sampled: Sampled gradients, or their statistics.
         full: Gram matrices of all parameters, in one or more rounds over the layers.
-        reach: Which layers a gradient reaches that is not zero.
+        reach: How large the output gradients of layers are.
         inputs: Gradients of the inputs.
         extra: Gradients of parameters that no rule covers.
         watchers: What watched the forward pass; none where the batch came in parts.

@@ -81,7 +81,7 @@ class Gradients:
             sampler: Which entries' gradients are sampled; None for none.
             fuse: Whether the sampled gradients' `native.STATISTICS` are all that is wanted of them.
             full: Whether Gram matrices of all parameters are wanted.
-            reach: Whether it is wanted which layers a gradient reaches that is not zero.
+            reach: Whether it is wanted how large the output gradients of layers are.
             inputs: Whether gradients of the inputs are wanted.
             watchers: Make what watches the forward pass; they see nothing of a batch that comes in parts.
         """

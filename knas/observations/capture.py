@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -194,7 +195,12 @@ class ReachedLayers(CaptureObservation[tuple[Layer, ...]]):
     def read(self, gradients: Gradients, look: Look) -> tuple[Layer, ...]:
         """The layers; also those of which a gradient came by another way than the backward pass."""
         assert look.reach
-        reached = look.reach.found() | {slot.layer for slot, rows in look.extra.items() if bool(rows.any())}
+        largest = look.reach.largest()
+        for layer, value in largest.items():
+            if not math.isfinite(value):
+                raise non_finite_gradients(layer.name)
+        reached = {layer for layer, value in largest.items() if value > 0}
+        reached |= {slot.layer for slot, rows in look.extra.items() if bool(rows.any())}
         return tuple(layer for layer in gradients.layers.layers if layer in reached)
 
 

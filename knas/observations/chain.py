@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
-from knas.errors import KnasError
+from knas.errors import KnasError, NotFiniteError
 from knas.gradients import Batch
 from knas.gradients.batch_norm import BatchNormStatistics
 from knas.gradients.checks import refuse_unusable_weights
@@ -121,7 +121,7 @@ def block_gain(name: str, before: Tensor, after: Tensor, generator: torch.Genera
     Args:
         name: Of the block, for errors.
         before: Its input [n, C, ...] or [n, ..., C].
-        after: Its output, of as many positions or, with their channels next to each other, a whole fraction of them.
+        after: Its output, of as many positions or a whole fraction of them along each axis.
         generator: Draws the signs.
 
     Raises:
@@ -145,12 +145,14 @@ def block_gain(name: str, before: Tensor, after: Tensor, generator: torch.Genera
         )
     mean = rows_in.T @ rows_out / len(rows_out)
     if not bool(torch.isfinite(mean).all()):
-        raise KnasError(f"gradients: NaN or Inf in block {name}; the network is unstable")
+        raise NotFiniteError(f"gradients: NaN or Inf in block {name}; the network is unstable")
     return float(torch.linalg.matrix_norm(mean.double(), 2))
 
 
 def _folded(gradient: Tensor, output: Tensor) -> Tensor:
-    """Positions of an input of images that lie in one position of the output become channels of that."""
+    """Positions of the input that lie in one position of the output become channels of that."""
+    if output.dim() == 2:
+        return gradient.flatten(1)
     if gradient.dim() != 4 or output.dim() != 4 or gradient.shape[2:] == output.shape[2:]:
         return gradient
     factor = gradient.shape[2] // max(output.shape[2], 1)

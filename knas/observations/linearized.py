@@ -23,8 +23,10 @@ from knas.observations.replaced import call_with, replaced
 
 _NORMALIZATIONS = frozenset({F.batch_norm, F.layer_norm, F.group_norm, F.instance_norm, F.rms_norm})
 
-#: Logarithms of what the input is multiplied by, tried in turn: a flow that overflows, or one that vanishes.
+#: Logarithms of what the input and the gradient of the output are multiplied by, tried in turn.
 _SHIFTS = (0.0, -300 * math.log(10), 300 * math.log(10))
+
+_LEAST = -287 * math.log(10)  # a flow below has lost bits, or has vanished
 
 
 class WithoutNormalization(TorchFunctionMode):
@@ -43,17 +45,20 @@ class WithoutNormalization(TorchFunctionMode):
 class LinearizedPass(Pass):
     """Forward and backward pass, in float64, of one input of ones through a network of absolute weights.
 
-    Normalization is left out, and biases are 0: they change no gradient of the weights where all activations are
-    positive. Inputs that are not floating point numbers, such as token ids, are those of the first sample.
+    Normalization is left out. Inputs that are not floating point numbers, such as token ids, are those of the first
+    sample.
     """
 
     def run(self, model: nn.Module, batch: Batch, wanted: Sequence[Observation[Any]], seed: int) -> Found:
-        """Runs it; again with a smaller or larger input where numbers leave the range of float64."""
+        """Runs it; again with smaller or larger numbers where they leave the range of float64."""
         refuse_unusable_weights(model)
         found: dict[Slot, float] | None = None
         with undisturbed(model, seed, frozen=False):
             for shift in _SHIFTS:
-                found = found or _flow(model, batch, shift)
+                flow = _flow(model, batch, shift)
+                found = flow or found
+                if flow and max(flow.values()) + 2 * shift > _LEAST:
+                    break
         if found is None:
             raise KnasError("synflow: the flow through the network exceeds the range of float64")
         return dict.fromkeys(wanted, found)
@@ -70,30 +75,28 @@ class SynapticFlow(Observation[dict[Slot, float]]):
 
 
 def _flow(model: nn.Module, batch: Batch, shift: float) -> dict[Slot, float] | None:
-    """The logarithms; None where something overflows, or all of it vanishes."""
+    """The logarithms; None where something overflows.
+
+    Scaling the input and all biases scales each activation alike, where these are ReLUs.
+    """
     weights = [slot for slot in layers_of(model).slots.values() if slot.parameter.dim() >= 2]
-    values = replaced(model, _absolute)
+    factor = math.exp(shift)
+    values = replaced(model, lambda _, given: given.double().abs() * (1.0 if given.dim() >= 2 else factor))
     leaves = [values[slot.name].requires_grad_() for slot in weights]
-    ones = _ones(batch, math.exp(shift))
     buffers = {name: value.double() for name, value in model.named_buffers() if value.is_floating_point()}
     with WithoutNormalization():
-        output = output_tensor(call_with(model, {**values, **buffers}, ones), 1)
+        output = output_tensor(call_with(model, {**values, **buffers}, _ones(batch, factor)), 1)
     if not leaves or not output.requires_grad:
         raise no_gradient_path()
-    gradients = torch.autograd.grad(output.sum(), leaves, allow_unused=True)
-    logarithms = [
-        -math.inf if gradient is None else float((leaf.detach() * gradient).abs().sum().log()) - shift
+    gradients = torch.autograd.grad(output, leaves, torch.full_like(output, factor), allow_unused=True)
+    sums = [
+        0.0 if gradient is None else float((leaf.detach() * gradient).abs().sum())
         for leaf, gradient in zip(leaves, gradients, strict=True)
     ]
-    if any(math.isnan(value) or value == math.inf for value in logarithms) or max(logarithms) == -math.inf:
+    if not all(math.isfinite(value) for value in sums):
         return None
+    logarithms = [math.log(value) - 2 * shift if value > 0 else -math.inf for value in sums]
     return dict(zip(weights, logarithms, strict=True))
-
-
-def _absolute(name: str, parameter: Tensor) -> Tensor:
-    return (
-        parameter.double().abs() if parameter.dim() >= 2 else torch.zeros_like(parameter, dtype=torch.float64)
-    )
 
 
 def _ones(batch: Batch, value: float) -> Batch:

@@ -125,7 +125,7 @@ def finite(score: Score) -> Score:
     """
     if not math.isfinite(score.value):
         raise NotFiniteError(
-            f"{score.proxy}: the score is {score.value}; the network or its initialization is unstable"
+            f"{score.proxy}: NaN or Inf ({score.value}); the network or its initialization is unstable"
         )
     return score
 

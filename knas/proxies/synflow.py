@@ -19,8 +19,8 @@ class SynFlow(Observing):
 
     f_|w| is the network with absolute weights and without normalization, on one input of ones: each weight counts the
     flow over all paths through it. The published code (`synflow` of Abdelfattah et al., ICLR 2021, arXiv 2101.08134)
-    gives the sum itself; the logarithm orders networks alike, and an input scaled by 1e-300 or 1e300 reaches further
-    than float64 where the sum would overflow or vanish.
+    gives the sum itself; the logarithm orders networks alike, and where the sum leaves the range of
+    float64, input, biases and the gradient of the output are scaled by 1e-300 or 1e300, which squares that range.
 
     It departs from the code in that all normalization is left out, not BatchNorm alone; and any parameter of at least
     two axes is a weight. Layers report the logarithms of their own sums. A network in which no path leads from input
