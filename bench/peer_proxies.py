@@ -78,7 +78,8 @@ def score_cells(indices: Iterable[int], arguments: argparse.Namespace) -> None:
             if index not in done:
                 build = {"seed": arguments.seed, "initialization": arguments.initialization}
                 network = space.build(space.architecture(index), int(classes.max()) + 1, **build)
-                found = knas.scores(network, images, classes, proxies=PROXIES, seed=arguments.seed)
+                wanted = {name: proxy for name, proxy in PROXIES.items() if name not in arguments.without}
+                found = knas.scores(network, images, classes, proxies=wanted, seed=arguments.seed)
                 writer.writerow([index, *(found[name].value if name in found else "" for name in PROXIES)])
                 file.flush()
 
@@ -106,10 +107,11 @@ def report(
             both = [
                 (row[name], peers[index][column])
                 for index, row in scores.items()
-                if row[name] is not None and column in peers[index]
+                if row.get(name) is not None and column in peers[index]
             ]
-            rho = spearmanr(*zip(*both, strict=True)).statistic
-            yield f"| `{name}` | {column} | {rho:.3f} | {len(both)} |"
+            if len(both) > 2:
+                rho = spearmanr(*zip(*both, strict=True)).statistic
+                yield f"| `{name}` | {column} | {rho:.3f} | {len(both)} |"
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -125,6 +127,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", default="0/1", help="K/N: every Nth cell from the Kth on")
+    parser.add_argument(
+        "--without", nargs="*", default=[], help="proxies to leave out, such as the slow grasp"
+    )
     parser.add_argument("--report", type=Path, nargs="*", help="only report these files of scores")
     return parser.parse_args(arguments)
 
