@@ -29,8 +29,10 @@ class HammingKernel:
         """Adds the units of a code, bool [n, units]."""
         self.matrix, self.units = self.matrix.to(code.device), self.units + code.shape[1]
         for part in code.split(_EXACT, 1):
-            signs = part.float().mul_(2).sub_(1)  # +1 or -1, whose products are +1 where two samples agree
-            self.matrix += ((signs @ signs.T).double() + part.shape[1]) / 2
+            on = part.float()
+            both = (on @ on.T).double()  # units that are on for both
+            own = both.diagonal()
+            self.matrix += part.shape[1] + 2 * both - own - own[:, None]
 
 
 class KernelOfReLUs(ReLUs):
