@@ -44,6 +44,7 @@ PEERS = {
 PROXIES: dict[str, Proxy] = {
     **{name: create(name) for name in dict.fromkeys(PEERS.values())},
     "jacob-cov, batch": create("jacob-cov", batch_norm="batch"),
+    "zen, batch": create("zen", variances="batch"),
 }
 
 Row = dict[str, float | None]

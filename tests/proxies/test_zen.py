@@ -20,25 +20,27 @@ class TestZen(ProxyConformance):
     sees_weights = False
 
 
-def test_is_the_formula() -> None:
+@pytest.mark.parametrize(("variances", "kept"), [("running", 0.81), ("batch", 0.0)])
+def test_is_the_formula(variances: str, kept: float) -> None:
     """With the same draws: two passes in training mode, and the variances that BatchNorm saw."""
     model = residual().double()
     generator = torch.Generator().manual_seed(5)
     model.load_state_dict(gaussian(model, generator, fan_in=False), strict=False)
     x, e = (torch.randn(8, 3, 8, 8, generator=generator).double() for _ in range(2))
-    variances: list[Tensor] = []
+    found: list[Tensor] = []
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.register_forward_pre_hook(
-                lambda _, inputs: variances.append(inputs[0].var((0, 2, 3), correction=0).mean())
+                lambda _, inputs: found.append(inputs[0].var((0, 2, 3), correction=0).mean())
             )
     before_pool = model[:4].train()
     with torch.no_grad():
         change = (before_pool(x) - before_pool(x + 0.1 * e)).abs().sum((1, 2, 3)).mean()
-    seen = variances[: len(variances) // 2]
-    want = math.log(change) + sum(0.5 * math.log(variance) for variance in seen)
+    seen = found[: len(found) // 2]
+    want = math.log(change) + sum(0.5 * math.log(kept + (1 - kept) * variance) for variance in seen)
     images = samples()[0].double()
-    got = knas.score(residual().double(), images, proxy="zen", gamma=0.1, seed=5).value
+    options = {"gamma": 0.1, "variances": variances}
+    got = knas.score(residual().double(), images, proxy="zen", seed=5, **options).value
     assert got == pytest.approx(want, rel=1e-10)
 
 
@@ -81,3 +83,5 @@ def test_options_are_checked() -> None:
         knas.proxies.create("zen", gamma=0)
     with pytest.raises(UsageError, match="repeats: an integer of at least 1"):
         knas.proxies.create("zen", repeats=0)
+    with pytest.raises(UsageError, match="variances: one of running, batch expected, got 'momentum'"):
+        knas.proxies.create("zen", variances="momentum")
