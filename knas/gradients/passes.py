@@ -63,8 +63,6 @@ class Gradients:
         first = self.layers.layers[0].slots[0].parameter
         return first.new_empty(0, dtype=native.accumulate_type(first))
 
-    # What is asked for -------------------------------------------------------------------------------------------
-
     def look(
         self,
         sampler: Sampler | None = None,
