@@ -12,6 +12,7 @@ from torch import nn
 
 from knas.errors import KnasError
 from knas.gradients import Batch
+from knas.gradients.memory import is_out_of_memory
 
 Result = TypeVar("Result")
 
@@ -130,8 +131,16 @@ def _run(
     started = time.perf_counter()
     try:
         results = plan.run(model, batch, wanted, seed)
-    except KnasError as error:
-        results = {one: error for one in wanted if one.made_in == plan}
+    except (KnasError, RuntimeError, MemoryError) as error:
+        failure = error if isinstance(error, KnasError) else _too_large(error, batch)
+        results = {one: failure for one in wanted if one.made_in == plan}
     found.update(results)
     spent = time.perf_counter() - started
     seconds.update({one: seconds.get(one, 0.0) + spent for one in wanted})
+
+
+def _too_large(error: Exception, batch: Batch) -> KnasError:
+    """What stands for running out of memory; any other error of the model's own code is raised again."""
+    if not is_out_of_memory(error):
+        raise error
+    return KnasError(f"inputs: a pass over {batch.n} samples does not fit the memory; use fewer of them")

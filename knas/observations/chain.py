@@ -40,7 +40,10 @@ class ChainPass(Pass):
             with BatchNormStatistics("batch"), chain.watching():
                 call_with(model, weights, inputs)
             if len(chain.features) < 3:
-                raise KnasError("model: a chain of at least two blocks with output tensors expected")
+                raise KnasError(
+                    "model: a chain of at least two blocks expected, each with a tensor as its first argument "
+                    "and another as its output"
+                )
             found: Found = {}
             if ChainSpectra(self) in wanted:
                 covariances = [channel_covariance(features.detach()) for features in chain.features]

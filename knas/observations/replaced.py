@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from knas.errors import KnasError
 from knas.gradients import Batch
+from knas.gradients.functional import one_line
 
 #: What a parameter becomes: its name and itself to the other one.
 Change = Callable[[str, Tensor], Tensor]
@@ -22,11 +24,21 @@ def replaced(model: nn.Module, change: Change) -> dict[str, Tensor]:
 
 
 def call_with(model: nn.Module, values: Mapping[str, Tensor], batch: Batch) -> Any:
-    """The model's outputs with other parameters (or buffers)."""
+    """The model's outputs with other parameters (or buffers).
+
+    Raises:
+        KnasError: The model's code counts on its own, for example on their type.
+    """
     inputs = batch.inputs
-    if isinstance(inputs, dict):
-        return functional_call(model, dict(values), (), inputs)
-    return functional_call(model, dict(values), inputs if isinstance(inputs, tuple) else (inputs,))
+    args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
+    try:
+        return functional_call(model, dict(values), args if isinstance(args, tuple) else (args,), kwargs)
+    except KnasError:
+        raise
+    except Exception as error:  # whatever a model's own code may raise
+        raise KnasError(
+            f"model: it does not run with other weights than its own ({one_line(error)})"
+        ) from error
 
 
 def gaussian(model: nn.Module, generator: torch.Generator, *, fan_in: bool) -> dict[str, Tensor]:

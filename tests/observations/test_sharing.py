@@ -142,3 +142,22 @@ def test_bad_proxies(proxies: object, message: str) -> None:
 def test_inputs_are_checked_for_all() -> None:
     with pytest.raises(KnasError, match="inputs: at least 2 samples"):
         knas.scores(network(), samples()[0][:1], proxies=("mgm",))
+
+
+def test_out_of_memory_is_a_failure_of_the_pass_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("knas.observations.training.trained_gradients", full)
+    found = knas.scores(network(), *samples(), proxies=("snip", "mgm"))
+    assert tuple(found) == ("mgm",)
+    assert "a pass over 8 samples does not fit the memory" in str(found.failures["snip"])
+
+
+def test_errors_of_the_model_itself_are_raised() -> None:
+    class Broken(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            raise RuntimeError("of its own")
+
+    with pytest.raises(RuntimeError, match="of its own"):
+        knas.scores(Broken(3, 2), torch.ones(4, 3), proxies=("mgm",))

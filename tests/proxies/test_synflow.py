@@ -72,3 +72,12 @@ def test_token_ids_are_taken_as_they_are() -> None:
     ).sum()  # the same through the embedding and the linear layer
     got = knas.score(model, ids, proxy="synflow").value
     assert got == pytest.approx(math.log(2 * float(flow)), rel=1e-6)
+
+
+def test_code_that_counts_on_its_own_type_is_a_failure() -> None:
+    class Single(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x @ torch.ones(3, 3))
+
+    with pytest.raises(KnasError, match="model: it does not run with other weights than its own"):
+        knas.score(Single(3, 2), torch.ones(4, 3), proxy="synflow")
