@@ -7,6 +7,7 @@ parameters frozen the backward pass computes activation gradients only.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,12 +33,18 @@ class AmbiguousSamples(Exception):
 
 @dataclass(eq=False)
 class Use:
-    """One call of a layer's function in the forward pass, waiting for the gradient of its output."""
+    """One call of a layer's function in the forward pass, waiting for the gradient of its output.
+
+    `first` says that no earlier call of a linear map had the same tensor for its input, and `differentiable` that this
+    tensor comes after the first layer, so that it has a gradient.
+    """
 
     index: int
     rule: Rule
     call: Call
     version: int
+    first: bool = True
+    differentiable: bool = True
 
     @property
     def overwritten(self) -> bool:
@@ -50,7 +57,7 @@ class Use:
         self.call.extra = []
 
 
-#: Takes a use and the gradient of its output, as the backward pass reaches it.
+#: Takes a use and the gradient of its output (or of its input), as the backward pass reaches it.
 Receiver = Callable[[Use, Tensor], None]
 
 
@@ -86,6 +93,8 @@ class Capture(TorchFunctionMode):
         samples_first: For each call of a layer in order, whether its first axis holds the samples, as a pass with
             another number of samples has shown (`first_axes`); without it an ambiguous call gives up with
             `AmbiguousSamples`.
+        receive_input: Called in the backward pass with the first use of each tensor that is the input of linear maps,
+            and the gradient of that tensor; None where nobody wants those.
     """
 
     def __init__(
@@ -97,8 +106,11 @@ class Capture(TorchFunctionMode):
         copied: frozenset[int] = frozenset(),
         budget: float | None = None,
         samples_first: Sequence[bool] | None = None,
+        receive_input: Receiver | None = None,
     ) -> None:
         super().__init__()
+        self.receive_input = receive_input
+        self._inputs: dict[int, weakref.ref[Tensor]] = {}
         self.layers, self.n, self.statistics = layers, n, statistics
         self.receive, self.copied, self.samples_first = receive, copied, samples_first
         self.budget = float("inf") if budget is None else budget
@@ -156,14 +168,23 @@ class Capture(TorchFunctionMode):
         return None if self.samples_first[index] else "its samples are not along the first axis of its input"
 
     def _watch(self, index: int, rule: Rule, call: Call, slots: list[Slot], output: Tensor) -> Tensor:
-        call.input = call.input.detach()
+        source, call.input = call.input, call.input.detach()
         use = Use(index, rule, call, call.input._version)
+        if self.receive_input and rule.linear_map:
+            self._watch_input(use, source, self.receive_input)
         for layer in {slot.layer for slot in slots}:
             self.uses.setdefault(layer, []).append(use)
         if not output.requires_grad:
             output = start(output.clone() if output._is_view() else output, self.anchor)
         output.register_hook(lambda grad: self._receive(use, grad))
         return output
+
+    def _watch_input(self, use: Use, source: Tensor, receive: Receiver) -> None:
+        known = self._inputs.get(id(source))
+        use.first, use.differentiable = known is None or known() is not source, source.requires_grad
+        self._inputs[id(source)] = weakref.ref(source)
+        if use.first and source.requires_grad:
+            source.register_hook(lambda grad: receive(use, grad.detach()))
 
     def _receive(self, use: Use, grad: Tensor) -> None:
         if use.overwritten:

@@ -15,7 +15,14 @@ from knas.errors import KnasError, UsageError
 from knas.gradients.batch import Batch
 from knas.gradients.batch_norm import BatchNormStatistics, Moments
 from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
-from knas.gradients.collect import Collector, FullCollector, ReachCollector, SampledCollector, Together
+from knas.gradients.collect import (
+    Collector,
+    FullCollector,
+    RankCollector,
+    ReachCollector,
+    SampledCollector,
+    Together,
+)
 from knas.gradients.functional import functional_gradients, one_line
 from knas.gradients.inputs import InputGradients
 from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
@@ -70,6 +77,7 @@ class Gradients:
         fuse: bool = True,
         full: bool = False,
         reach: bool = False,
+        ranks: bool = False,
         inputs: bool = False,
         watchers: Sequence[Callable[[], Watcher]] = (),
     ) -> Look:
@@ -80,6 +88,7 @@ class Gradients:
             fuse: Whether the sampled gradients' `native.STATISTICS` are all that is wanted of them.
             full: Whether Gram matrices of all parameters are wanted.
             reach: Whether it is wanted how large the output gradients of layers are.
+            ranks: Whether effective ranks of inputs and output gradients of layers are wanted.
             inputs: Whether gradients of the inputs are wanted.
             watchers: Make what watches the forward pass; they see nothing of a batch that comes in parts.
         """
@@ -94,9 +103,13 @@ class Gradients:
                 look.sampled = SampledCollector(self.layers, entries, fuse=one, grouped=self.settings.grouped)
             look.full = self._full_collectors(sizes) if full else []
             look.reach = ReachCollector(self.layers) if reach else None
+            if ranks:
+                look.ranks = RankCollector(self.layers, parts=len(sizes), seed=self.settings.seed)
             look.inputs = self._inputs = InputGradients() if inputs else None
             self._watching = watchers
-            first = [collector for collector in (look.sampled, look.reach, *look.full[:1]) if collector]
+            first = [
+                collector for collector in (look.sampled, look.reach, look.ranks, *look.full[:1]) if collector
+            ]
             look.watchers = self._round(sizes, Together(self.layers, first))
             self._inputs, self._watching = None, ()
             for collector in look.full[1:]:
@@ -245,7 +258,14 @@ class Gradients:
         while True:
             statistics = self._statistics(whole=whole)
             capture = Capture(
-                self.layers, part.n, statistics, collector.receive, copied, budget, self._samples_first
+                self.layers,
+                part.n,
+                statistics,
+                collector.receive,
+                copied,
+                budget,
+                self._samples_first,
+                collector.receives_inputs,
             )
             # A repeated part draws the same random numbers.
             seed_random_state(self.settings.seed, (slot.parameter for slot in self.layers.slots.values()))

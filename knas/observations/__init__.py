@@ -3,6 +3,7 @@
 from knas.observations.base import Findings, Observation, Pass, observe
 from knas.observations.capture import (
     CapturePass,
+    EffectiveRanks,
     InputJacobian,
     LayerGrams,
     PerLayer,
@@ -24,6 +25,7 @@ __all__ = [
     "ChainPass",
     "ChainSpectra",
     "ChannelSaliency",
+    "EffectiveRanks",
     "FeatureSpectra",
     "Findings",
     "ForwardPass",

@@ -70,6 +70,7 @@ class CapturePass(Pass):
             samplers[0].sampler(seed) if samplers else None,
             full=any(isinstance(one, LayerGrams) for one in own),
             reach=any(isinstance(one, ReachedLayers) for one in own),
+            ranks=any(isinstance(one, EffectiveRanks) for one in own),
             inputs=any(isinstance(one, InputJacobian) for one in own),
             watchers=[one.watcher for one in seen],
         )
@@ -163,10 +164,34 @@ class LayerGrams(CaptureObservation[PerLayer]):
     def read(self, gradients: Gradients, look: Look) -> PerLayer:
         """The matrices, all of them finite."""
         grams = _per_layer(gradients, gradients.matrices_in(look))
-        finite = torch.isfinite(grams.values).flatten(1).all(1)
-        if not finite.all():
-            raise non_finite_gradients(grams.layers[int(finite.int().argmin())].name)
+        _refuse_non_finite(grams)
         return grams
+
+
+def _refuse_non_finite(found: PerLayer) -> None:
+    finite = torch.isfinite(found.values).flatten(1).all(1)
+    if not finite.all():
+        raise non_finite_gradients(found.layers[int(finite.int().argmin())].name)
+
+
+@dataclass(frozen=True)
+class EffectiveRanks(CaptureObservation[PerLayer]):
+    """Effective ranks of the tensors that go into linear maps and of their gradients: values [layers, 4].
+
+    Linear maps are convolutions and linear layers; a tensor that goes into several counts for the first. The first rank
+    is that of the second moments of the channels, the other that of the covariance of the gradient's channels, both
+    over samples and positions (see `knas.gradients.effective_rank`). Each comes before the largest that it could be,
+    min(N, C) for N rows of C channels.
+    """
+
+    made_in: CapturePass = OF_OUTPUT
+
+    def read(self, gradients: Gradients, look: Look) -> PerLayer:
+        """The ranks, all of them finite; 0 for what runs and no gradient reaches, 0 of 0 before the first layer."""
+        assert look.ranks
+        ranks = _per_layer(gradients, look.ranks.ranks())
+        _refuse_non_finite(ranks)
+        return ranks
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ from typing import Any
 from knas.errors import UsageError
 from knas.proxies.az_nas import AZNAS, AZComplexity, AZExpressivity, AZProgressivity, AZTrainability
 from knas.proxies.base import LayerScore, Proxy, Score
+from knas.proxies.composite import Knas
 from knas.proxies.features import FeatureEntropy
-from knas.proxies.grams import Coherence, GramEntropy, GramNorm, MinEigenvalue
+from knas.proxies.grams import Coherence, GradientBalance, GramEntropy, GramNorm, MinEigenvalue
 from knas.proxies.jacob_cov import JacobCov
 from knas.proxies.linear_regions import LinearRegions
 from knas.proxies.mgm import MGM
 from knas.proxies.naswot import NASWOT
 from knas.proxies.ntk_condition import NTKCondition
 from knas.proxies.population import rank_sum
+from knas.proxies.ranks import FeatureRank, GradientEntropy
 from knas.proxies.size import FLOPs, LayerCount, Params
 from knas.proxies.synflow import SynFlow
 from knas.proxies.weights import SNIP, Fisher, GradNorm, GraSP
@@ -27,6 +29,10 @@ _PROXIES: dict[str, type[Proxy]] = {
     kind.name: kind
     for kind in (
         MGM,
+        Knas,
+        FeatureRank,
+        GradientEntropy,
+        GradientBalance,
         NASWOT,
         NTKCondition,
         LinearRegions,
@@ -100,12 +106,16 @@ __all__ = [
     "Coherence",
     "FLOPs",
     "FeatureEntropy",
+    "FeatureRank",
     "Fisher",
     "GraSP",
     "GradNorm",
+    "GradientBalance",
+    "GradientEntropy",
     "GramEntropy",
     "GramNorm",
     "JacobCov",
+    "Knas",
     "LayerCount",
     "LayerScore",
     "LinearRegions",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from knas.gradients import OBJECTIVES, POLICIES, one_of
+from knas.gradients.objective import no_gradient_path
 from knas.observations import CapturePass, Findings, LayerGrams, PerLayer
 from knas.proxies.base import Observing, Score, layer_scores
 from knas.proxies.checks import positive
@@ -94,6 +95,28 @@ class Coherence(GramProxy):
         per_sample = grams.values.diagonal(dim1=1, dim2=2).mean(1)  # trace / n
         shares = torch.where(per_sample > 0, mean / per_sample.clamp(min=_TINY), 0.0).tolist()
         return math.fsum(shares), shares
+
+
+@dataclass(frozen=True)
+class GradientBalance(GramProxy):
+    """1 / (1 + s), with s the standard deviation over the layers l of log ||G_l||_F, Frobenius norms.
+
+    It is 1 where all layers get gradients of one size, and small where these vanish or explode on the way through the
+    network. Layers that no gradient reaches are left out, here and in s. Not a published proxy.
+    """
+
+    name: ClassVar[str] = "gradient-balance"
+
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The score; a layer's share is the logarithm of its norm, less the mean over layers."""
+        norms = torch.linalg.matrix_norm(grams.values)
+        reached = norms > 0
+        logs = norms.clamp(min=_TINY).log()
+        if not reached.any():
+            raise no_gradient_path()
+        deviations = torch.where(reached, logs - logs[reached].mean(), 0.0)
+        spread = float(deviations[reached].square().mean().sqrt())
+        return 1 / (1 + spread), deviations.tolist()
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,12 @@ class Rule(ABC):
         shape = call.input.shape
         return self.sequence_axes and len(shape) > self.least_axes and shape[1] == n > 1
 
+    linear_map = False
+    """Whether the output is a linear map of the input by the weight; then the rule has `rows`."""
+
+    position_wise = False
+    """Whether an output's position depends on the input at the same position alone."""
+
     sequence_axes = False
     least_axes = 2
 
@@ -71,6 +77,10 @@ class Rule(ABC):
     @abstractmethod
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """All per-sample gradients [n, weight size] and [n, bias size]; None for a parameter that the call lacks."""
+
+    def rows(self, values: Tensor) -> Tensor:
+        """The input or output of a linear map, or the gradient of one, as rows [N, channels], one for each position."""
+        raise NotImplementedError
 
     def layer(self, call: Call, grad: Tensor, entries: Tensor) -> native.SampledLayer | None:
         """What the operators that never store the sampled gradients take; None where there is none for the rule."""
