@@ -1,4 +1,7 @@
-"""An encoder's layers one after the other, with the connections of a structure between them."""
+"""An encoder's layers one after the other, with the connections of a structure between them.
+
+Projections are left with unset weights, which `knas.spaces.initialization.initialize` sets.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from knas.errors import UsageError
 from knas.spaces.checks import one_of
@@ -23,7 +27,7 @@ class Concatenation(nn.Module):
 
     def __init__(self, sources: int, width: int) -> None:
         super().__init__()
-        self.projection = nn.Linear(sources * width, width)
+        self.projection = skip_init(nn.Linear, sources * width, width)
 
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:  # k times [n, t, d]
         """Return [n, t, d]."""
@@ -41,7 +45,7 @@ class Addition(nn.Module):
 
     def __init__(self, sources: int, width: int) -> None:
         super().__init__()
-        self.projection = nn.Linear((sources - 1) * width, width)
+        self.projection = skip_init(nn.Linear, (sources - 1) * width, width)
 
     def forward(self, outputs: Sequence[Tensor]) -> Tensor:  # k times [n, t, d]
         """Return [n, t, d]."""
