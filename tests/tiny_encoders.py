@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-transformers = pytest.importorskip("transformers", reason="transformers is not installed: pip install 'knas[text]'")
+transformers = pytest.importorskip(
+    "transformers", reason="transformers is not installed: pip install 'knas[text]'"
+)
 
 WIDTH, VOCABULARY, LENGTH = 16, 50, 24
 
@@ -24,7 +26,12 @@ FAMILIES = {
     "roberta": lambda depth: transformers.RobertaConfig(**_SIZES, num_hidden_layers=depth, type_vocab_size=1),
     "bert": lambda depth: transformers.BertConfig(**_SIZES, num_hidden_layers=depth),
     "distilbert": lambda depth: transformers.DistilBertConfig(
-        dim=WIDTH, n_heads=2, hidden_dim=24, vocab_size=VOCABULARY, max_position_embeddings=LENGTH, n_layers=depth
+        dim=WIDTH,
+        n_heads=2,
+        hidden_dim=24,
+        vocab_size=VOCABULARY,
+        max_position_embeddings=LENGTH,
+        n_layers=depth,
     ),
     "mpnet": lambda depth: transformers.MPNetConfig(**_SIZES, num_hidden_layers=depth),
     "electra": lambda depth: transformers.ElectraConfig(**_SIZES, num_hidden_layers=depth, embedding_size=8),

@@ -17,7 +17,7 @@ from knas.gradients.batch import Batch
 from knas.gradients.batch_norm import POLICIES, BatchNormStatistics, Moments
 from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
 from knas.gradients.collect import Collector, FullCollector, SampledCollector
-from knas.gradients.functional import functional_gradients, one_line
+from knas.gradients.functional import gradients_without_rules, one_line
 from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
 from knas.gradients.memory import activation_budget, is_out_of_memory
 from knas.gradients.objective import OBJECTIVES, no_gradient_path, total_objective, trained_gradients
@@ -333,18 +333,18 @@ class Gradients:
     # Parameters that no rule covers ------------------------------------------------------------------------------
 
     def _uncovered(self, collectors: Sequence[Collector]) -> dict[Slot, Tensor]:
-        """Gradients of uncovered parameters by `torch.func`; what it cannot do is noted in `skipped`."""
+        """Gradients of parameters that no rule covers; what can't be had is noted in `skipped`."""
         reasons = {slot: reason for collector in collectors for slot, reason in collector.uncovered.items()}
         if not reasons:
             return {}
         failure = "samples are coupled by the statistics of the batch" if self._coupled() else ""
         if not failure:
             try:
-                return self._functional(list(reasons))
-            except Exception as error:  # whatever a model's own code may raise under vmap
+                return self._without_rules(list(reasons))
+            except Exception as error:  # whatever a model's own code may raise
                 failure = one_line(error)
         self.skipped.update(
-            {slot.name: f"{reason}; torch.func: {failure}" for slot, reason in reasons.items()}
+            {slot.name: f"{reason}; one sample alone: {failure}" for slot, reason in reasons.items()}
         )
         return {}
 
@@ -353,11 +353,11 @@ class Gradients:
         coupling = self.settings.batch_norm == "batch" or self.settings.parts is not None
         return coupling and self._has_batch_norm()
 
-    def _functional(self, slots: list[Slot]) -> dict[Slot, Tensor]:
+    def _without_rules(self, slots: list[Slot]) -> dict[Slot, Tensor]:
         settings = self.settings
         size = self.settings.micro_batch or self.batch.n
         moments = self._moments if self._moments is not None else []
-        return functional_gradients(
+        return gradients_without_rules(
             self.model,
             self.batch,
             slots,
