@@ -42,13 +42,23 @@ TAKES_TYPES = {"bert", "electra"}
 """The families whose tokenizers tell the first from the second sentence."""
 
 
-def encoder(family: str, depth: int = 3, attention: str | None = None, seed: int = 0) -> nn.Module:
-    """Return a model without a head, with weights that leave nothing at zero."""
+def encoder(family: str, depth: int = 3) -> nn.Module:
+    """Return a model without a head."""
+    return _drawn(transformers.AutoModel, FAMILIES[family](depth))
+
+
+def classifier(family: str, depth: int = 2, attention: str = "eager") -> nn.Module:
+    """Return a family's own classifier of two classes."""
+    config = FAMILIES[family](depth)
+    config._attn_implementation = attention
+    return _drawn(transformers.AutoModelForSequenceClassification, config)
+
+
+def _drawn(kind: type, config: object) -> nn.Module:
+    """Return a model with weights that leave nothing at zero, biases and normalizations included."""
     with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        config = FAMILIES[family](depth)
-        config._attn_implementation = attention
-        model: nn.Module = transformers.AutoModel.from_config(config)
+        torch.manual_seed(0)
+        model: nn.Module = kind.from_config(config)
         for parameter in model.parameters():
             nn.init.normal_(parameter, std=0.3)
     return model
