@@ -156,7 +156,7 @@ def _reading(model: str) -> Iterator[None]:
         yield
     except KnasError:
         raise
-    except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
+    except Exception as error:  # whatever the code of a model's family, or of a file's format, may raise
         reason = next(
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
