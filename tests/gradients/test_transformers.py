@@ -43,6 +43,13 @@ def test_every_entry(family: str, attention: str) -> None:
     assert not gram.skipped
 
 
+def test_as_many_tokens_as_samples() -> None:
+    """Both axes of the tokens have the same size, and the positions' too."""
+    model, inputs = tiny_encoders.classifier("bert").double(), tiny_encoders.sentences("bert", [5, 3, 4, 5, 2])
+    assert inputs["input_ids"].shape == (5, 5)
+    assert_equal_rows(rows(model, inputs), brute_force.gradients(model.eval(), inputs))
+
+
 def test_loss() -> None:
     model = tiny_encoders.classifier("roberta", attention="sdpa").double()
     inputs, targets = tiny_encoders.sentences("roberta", LENGTHS), torch.arange(5) % 2
