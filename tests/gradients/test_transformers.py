@@ -45,7 +45,10 @@ def test_every_entry(family: str, attention: str) -> None:
 
 def test_as_many_tokens_as_samples() -> None:
     """Both axes of the tokens have the same size, and the positions' too."""
-    model, inputs = tiny_encoders.classifier("bert").double(), tiny_encoders.sentences("bert", [5, 3, 4, 5, 2])
+    model, inputs = (
+        tiny_encoders.classifier("bert").double(),
+        tiny_encoders.sentences("bert", [5, 3, 4, 5, 2]),
+    )
     assert inputs["input_ids"].shape == (5, 5)
     assert_equal_rows(rows(model, inputs), brute_force.gradients(model.eval(), inputs))
 
