@@ -31,7 +31,7 @@ def read_configuration(model: str) -> PretrainedConfig:
         UsageError: there is none, it is of no known kind, or no encoder's.
     """
     from_transformers = _transformers()
-    with _reading(model):
+    with reading(model):
         config: PretrainedConfig = from_transformers.AutoConfig.from_pretrained(model)
     if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
         raise UsageError(f"model: {clipped(model)} has a decoder; {_WITHOUT_LAYERS}")
@@ -48,7 +48,7 @@ def read_encoder(model: str, config: PretrainedConfig) -> nn.Module:
         UsageError: there are no weights, or they lack some of the encoder's.
     """
     auto = _transformers().AutoModel
-    with _reading(model), torch.random.fork_rng([]):  # what the file lacks is drawn, and refused below
+    with reading(model), torch.random.fork_rng([]):  # what the file lacks is drawn, and refused below
         encoder, found = auto.from_pretrained(
             model, config=copy.deepcopy(config), dtype=torch.float32, output_loading_info=True
         )
@@ -65,7 +65,7 @@ def read_encoder(model: str, config: PretrainedConfig) -> nn.Module:
 def draw_encoder(model: str, config: PretrainedConfig, seed: int) -> nn.Module:
     """Make an encoder with the random weights that its family starts from."""
     auto = _transformers().AutoModel
-    with _reading(model), torch.random.fork_rng([]):
+    with reading(model), torch.random.fork_rng([]):
         torch.default_generator.manual_seed(seed)
         encoder = auto.from_config(copy.deepcopy(config), dtype=torch.float32)
     return _checked(_drop_pooler(encoder), model)
@@ -74,7 +74,7 @@ def draw_encoder(model: str, config: PretrainedConfig, seed: int) -> nn.Module:
 def empty_encoder(model: str, config: PretrainedConfig) -> nn.Module:
     """Make an encoder whose weights have shapes and no values."""
     auto = _transformers().AutoModel
-    with _reading(model), torch.random.fork_rng([]), torch.device("meta"):
+    with reading(model), torch.random.fork_rng([]), torch.device("meta"):
         return _drop_pooler(auto.from_config(copy.deepcopy(config), dtype=torch.float32))
 
 
@@ -126,7 +126,7 @@ def _checked(encoder: nn.Module, model: str) -> nn.Module:
     tokens = torch.tensor([[ids[0], ids[1]], [ids[0], ids[2]]])
     path, layers = layers_of(encoder, config.num_hidden_layers)
     plain = tuple((layer,) for layer in range(len(layers)))
-    with _reading(model):
+    with reading(model):
         wanted = _first_states(encoder, tokens)
         put_layers(encoder, path, nn.ModuleList([Chain(layers, plain, nn.ModuleDict())]))
         rewired = _first_states(encoder, tokens)
@@ -146,7 +146,7 @@ def _first_states(encoder: nn.Module, tokens: Tensor) -> Tensor:  # [n, t] -> [n
 
 
 @contextmanager
-def _reading(model: str) -> Iterator[None]:
+def reading(model: str, what: str = "encoder") -> Iterator[None]:
     """Silence transformers, and give its errors in one line."""
     logging_ = _transformers().utils.logging
     level, bars = logging_.get_verbosity(), logging_.is_progress_bar_enabled()
@@ -160,7 +160,7 @@ def _reading(model: str) -> Iterator[None]:
         reason = next(
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
-        raise UsageError(f"model: no encoder can be read from {clipped(model)}: {reason}") from error
+        raise UsageError(f"model: no {what} can be read from {clipped(model)}: {reason}") from error
     finally:
         logging_.set_verbosity(level)
         if bars:
