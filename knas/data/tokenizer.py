@@ -9,7 +9,7 @@ import torch
 
 from knas.data.text import Tokens
 from knas.errors import UsageError
-from knas.spaces.text.pretrained import read_configuration, reading
+from knas.spaces.text.pretrained import read_configuration, reading, where
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -86,7 +86,7 @@ def _read(model: str) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     with reading(model, "tokenizer"):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(model, **where(model))
     if tokenizer.pad_token_id is None:
         raise UsageError(f"model: the tokenizer of {model} has no token to fill sentences up with")
     return tokenizer

@@ -6,6 +6,7 @@ import copy
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,7 +33,7 @@ def read_configuration(model: str) -> PretrainedConfig:
     """
     from_transformers = _transformers()
     with reading(model):
-        config: PretrainedConfig = from_transformers.AutoConfig.from_pretrained(model)
+        config: PretrainedConfig = from_transformers.AutoConfig.from_pretrained(model, **where(model))
     if getattr(config, "is_encoder_decoder", False) or getattr(config, "is_decoder", False):
         raise UsageError(f"model: {clipped(model)} has a decoder; {_WITHOUT_LAYERS}")
     for name in ("num_hidden_layers", "hidden_size"):
@@ -50,7 +51,7 @@ def read_encoder(model: str, config: PretrainedConfig) -> nn.Module:
     auto = _transformers().AutoModel
     with reading(model), torch.random.fork_rng([]):  # what the file lacks is drawn, and refused below
         encoder, found = auto.from_pretrained(
-            model, config=copy.deepcopy(config), dtype=torch.float32, output_loading_info=True
+            model, config=copy.deepcopy(config), dtype=torch.float32, output_loading_info=True, **where(model)
         )
     _drop_pooler(encoder)
     lacking = sorted(set(found["missing_keys"]) & set(encoder.state_dict()))
@@ -60,6 +61,24 @@ def read_encoder(model: str, config: PretrainedConfig) -> nn.Module:
             "use initialization='xavier', or a complete checkpoint"
         )
     return _checked(encoder, model)
+
+
+def where(model: str) -> dict[str, bool]:
+    """What tells transformers to look into its cache alone, where the Hub is asked for and doesn't answer.
+
+    By itself it would try for half a minute to reach a Hub that isn't there.
+    """
+    import huggingface_hub
+
+    if Path(model).is_dir():
+        return {}
+    try:
+        huggingface_hub.HfApi().model_info(model, timeout=20)
+    except (huggingface_hub.errors.HfHubHTTPError, huggingface_hub.errors.HFValidationError):
+        return {}  # transformers will say what is wrong
+    except Exception:
+        return {"local_files_only": True}
+    return {}
 
 
 def draw_encoder(model: str, config: PretrainedConfig, seed: int) -> nn.Module:
