@@ -14,6 +14,7 @@ from knas import native
 from knas.gradients.capture import Capture, Receiver, Use
 from knas.gradients.effective_rank import effective_rank, most_rows, some_rows
 from knas.gradients.layers import Layer, Layers, Slot
+from knas.gradients.memory import activation_budget
 
 
 class Collector(ABC):
@@ -311,6 +312,23 @@ class FullCollector(Collector):
         super().__init__(layers)
         self.fuse, self.wanted = fuse, wanted
         self.matrices: dict[Layer, Tensor] = {}
+
+    @classmethod
+    def rounds(cls, layers: Layers, sizes: Sequence[int], like: Tensor) -> list[FullCollector]:
+        """One for each round over a batch of these parts: layers whose vectors [n, p] fit the memory share one."""
+        if len(sizes) == 1:
+            return [cls(layers, fuse=True, wanted=set(layers.layers))]
+        limit = activation_budget(like.device) / 4
+        groups: list[set[Layer]] = [set()]
+        filled = 0.0
+        for layer in layers.layers:
+            size = sum(sizes) * layer.size * like.element_size()
+            if filled and filled + size > limit:
+                groups.append(set())
+                filled = 0.0
+            groups[-1].add(layer)
+            filled += size
+        return [cls(layers, fuse=False, wanted=wanted) for wanted in groups]
 
     @override
     def begin(self, capture: Capture) -> None:

@@ -23,7 +23,7 @@ from knas.gradients.collect import (
     SampledCollector,
     Together,
 )
-from knas.gradients.functional import functional_gradients, one_line
+from knas.gradients.functional import gradients_without_rules, one_line
 from knas.gradients.inputs import InputGradients
 from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
 from knas.gradients.look import Look
@@ -101,7 +101,7 @@ class Gradients:
             one = fuse and len(sizes) == 1
             if sampler is not None:
                 look.sampled = SampledCollector(self.layers, entries, fuse=one, grouped=self.settings.grouped)
-            look.full = self._full_collectors(sizes) if full else []
+            look.full = FullCollector.rounds(self.layers, sizes, self.like) if full else []
             look.reach = ReachCollector(self.layers) if reach else None
             if ranks:
                 look.ranks = RankCollector(self.layers, parts=len(sizes), seed=self.settings.seed)
@@ -193,26 +193,6 @@ class Gradients:
         if self.settings.parts is None:
             return rows
         return torch.stack([part.mean(0) for part in rows.split(list(self.settings.parts))])
-
-    def _full_collectors(self, sizes: Sequence[int]) -> list[FullCollector]:
-        """One for each round over the batch."""
-        fuse = len(sizes) == 1
-        rounds = [set(self.layers.layers)] if fuse else self._layer_groups()
-        return [FullCollector(self.layers, fuse=fuse, wanted=wanted) for wanted in rounds]
-
-    def _layer_groups(self) -> list[set[Layer]]:
-        """Layers whose vectors [n, p] fit the memory together, one group for each round over the batch."""
-        limit = activation_budget(self.like.device) / 4
-        groups: list[set[Layer]] = [set()]
-        filled = 0.0
-        for layer in self.layers.layers:
-            size = self.batch.n * layer.size * self.like.element_size()
-            if filled and filled + size > limit:
-                groups.append(set())
-                filled = 0.0
-            groups[-1].add(layer)
-            filled += size
-        return groups
 
     def _full_matrix(self, collector: FullCollector, layer: Layer, extra: dict[Slot, Tensor]) -> Tensor:
         matrix = collector.matrix(layer, self.like)  # columns of uncovered parameters are zero in it
@@ -370,26 +350,18 @@ class Gradients:
     # Parameters that no rule covers ------------------------------------------------------------------------------
 
     def _uncovered(self, collectors: Sequence[Collector]) -> dict[Slot, Tensor]:
-        """Gradients of uncovered parameters by `torch.func`; what it cannot do is noted in `skipped`."""
+        """Gradients of parameters that no rule covers; what can't be had is noted in `skipped`."""
         reasons = {slot: reason for collector in collectors for slot, reason in collector.uncovered.items()}
         if not reasons:
             return {}
         failure = "samples are coupled by the statistics of the batch" if self._coupled() else ""
         if not failure:
             try:
-                return functional_gradients(
-                    self.model,
-                    self.batch,
-                    list(reasons),
-                    of=self.settings.of,
-                    batch_norm=self.settings.batch_norm,
-                    moments=self._moments or [],
-                    chunk=self.settings.micro_batch or self.batch.n,
-                )
-            except Exception as error:  # whatever a model's own code may raise under vmap
+                return self._without_rules(list(reasons))
+            except Exception as error:  # whatever a model's own code may raise
                 failure = one_line(error)
         self.skipped.update(
-            {slot.name: f"{reason}; torch.func: {failure}" for slot, reason in reasons.items()}
+            {slot.name: f"{reason}; one sample alone: {failure}" for slot, reason in reasons.items()}
         )
         return {}
 
@@ -397,6 +369,17 @@ class Gradients:
         """Whether samples depend on each other through BatchNorm statistics."""
         coupling = self.settings.batch_norm == "batch" or self.settings.parts is not None
         return coupling and self._has_batch_norm()
+
+    def _without_rules(self, slots: list[Slot]) -> dict[Slot, Tensor]:
+        return gradients_without_rules(
+            self.model,
+            self.batch,
+            slots,
+            of=self.settings.of,
+            batch_norm=self.settings.batch_norm,
+            moments=self._moments or [],
+            chunk=self.settings.micro_batch or self.batch.n,
+        )
 
     def _note_skipped(self, collector: Collector, extra: dict[Slot, Tensor]) -> None:
         for slot in collector.switched_off:

@@ -51,6 +51,10 @@ class Rule(ABC):
             return f"its input {shape} does not have the {n} samples along its first axis"
         return None
 
+    def shared(self, call: Call) -> bool:
+        """Whether all samples share the call's output, which has a first axis of 1 to be added to theirs."""
+        return False
+
     def ambiguous(self, call: Call, n: int) -> bool:
         """Whether the second axis may as well be the samples' (sequence-first models)."""
         shape = call.input.shape
