@@ -150,7 +150,7 @@ class RankCollector(Collector):
         seed: For the draws.
     """
 
-    def __init__(self, layers: Layers, *, parts: int, seed: int) -> None:
+    def __init__(self, layers: Layers, parts: int, seed: int) -> None:
         super().__init__(layers)
         self.parts, self.seed = parts, seed
         self._features: dict[_Key, list[Tensor]] = {}
@@ -218,8 +218,7 @@ class RankCollector(Collector):
 
     def _rank(self, kept: list[Tensor] | None, *, center: bool) -> Tensor:
         if kept is None:
-            like = self.layers.layers[0].slots[0].parameter.detach()
-            return like.new_tensor([0, 1], dtype=torch.float64)
+            return self.layers.like.new_tensor([0, 1], dtype=torch.float64)
         return kept[0] if self.parts == 1 else _rank(torch.cat(kept), center=center)
 
 

@@ -67,8 +67,7 @@ class Gradients:
     @property
     def like(self) -> Tensor:
         """An empty tensor of the type and device of the gradients."""
-        first = self.layers.layers[0].slots[0].parameter
-        return first.new_empty(0, dtype=native.accumulate_type(first))
+        return self.layers.like
 
     def look(
         self,
@@ -103,8 +102,7 @@ class Gradients:
                 look.sampled = SampledCollector(self.layers, entries, fuse=one, grouped=self.settings.grouped)
             look.full = FullCollector.rounds(self.layers, sizes, self.like) if full else []
             look.reach = ReachCollector(self.layers) if reach else None
-            if ranks:
-                look.ranks = RankCollector(self.layers, parts=len(sizes), seed=self.settings.seed)
+            look.ranks = RankCollector(self.layers, len(sizes), self.settings.seed) if ranks else None
             look.inputs = self._inputs = InputGradients() if inputs else None
             self._watching = watchers
             first = [

@@ -29,13 +29,13 @@ _PROXIES: dict[str, type[Proxy]] = {
     kind.name: kind
     for kind in (
         MGM,
+        NASWOT,
+        NTKCondition,
+        LinearRegions,
         Knas,
         FeatureRank,
         GradientEntropy,
         GradientBalance,
-        NASWOT,
-        NTKCondition,
-        LinearRegions,
         GramNorm,
         Coherence,
         GramEntropy,
