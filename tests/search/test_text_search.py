@@ -163,7 +163,10 @@ def test_what_can_be_refused_is_refused_before_anything_is_written(
         ({"connection": "product"}, "connection"),
         ({"text_columns": ["sentence3"]}, "columns: wanted one or two columns of text of mrpc"),
         ({"max_length": 99}, "max_length: wanted 6 to 24 tokens"),
-        ({"algorithm": "gdas", "top_k": None}, "algorithm 'gdas' trains a super-network, which space 'text' has not"),
+        (
+            {"algorithm": "gdas", "top_k": None},
+            "algorithm 'gdas' trains a super-network, which space 'text' has not",
+        ),
         ({"score_samples": 41}, "the number of training pairs of sentences"),
         ({"dataset": "digits"}, "digits holds images"),
         ({"initialization": "kaiming"}, "initialization"),
