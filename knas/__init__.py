@@ -7,7 +7,7 @@ from knas import benchmarks, proxies, ranking, spaces
 from knas.errors import KnasError
 from knas.gradients.gram import Gram
 from knas.proxies.base import Score
-from knas.scoring import gram, score
+from knas.scoring import Scores, gram, score, scores
 from knas.search import SearchResult, search
 
 __version__ = "0.1.0"
@@ -16,6 +16,7 @@ __all__ = [
     "Gram",
     "KnasError",
     "Score",
+    "Scores",
     "SearchResult",
     "benchmarks",
     "gram",
@@ -23,6 +24,7 @@ __all__ = [
     "proxies",
     "ranking",
     "score",
+    "scores",
     "search",
     "spaces",
 ]

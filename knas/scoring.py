@@ -1,18 +1,23 @@
-"""The two calls most users need: the score of a network, and its Gram matrix."""
+"""The calls most users need: the score of a network, its scores by several proxies, and its Gram matrix."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from knas import native, proxies
-from knas.errors import NotFiniteError, UsageError
+from knas import native
+from knas.errors import KnasError, NotFiniteError, UsageError
 from knas.gradients import Gradients, Inputs, Settings, Skipped, make_batch, random_entries
+from knas.gradients.checks import refuse_non_finite_weights
 from knas.gradients.gram import Gram
-from knas.proxies.base import Score, on_device
-from knas.proxies.checks import refuse_non_finite_weights
+from knas.observations import observe
+from knas.proxies import create
+from knas.proxies.base import Observing, Proxy, Score, on_device
 
 
 def score(
@@ -50,9 +55,115 @@ def score(
         UsageError: An argument cannot be used.
         NotFiniteError: NaN or Inf in inputs, weights or gradients.
     """
-    chosen = proxies.create(proxy, **options)
+    chosen = create(proxy, **options)
     model, where = on_device(model, device)
     return chosen.score(model, make_batch(inputs, targets, where), seed=seed)
+
+
+@dataclass(frozen=True)
+class Scores(Mapping[str, Score]):
+    """What several proxies say of a network: the scores there are, by name, and why there is none of the others.
+
+    Attributes:
+        scores: The scores.
+        failures: The errors of the proxies without a score.
+        seconds: Wall-clock time of all of them together.
+    """
+
+    scores: Mapping[str, Score]
+    failures: Mapping[str, KnasError]
+    seconds: float
+
+    def __getitem__(self, name: str) -> Score:
+        """The score by a name.
+
+        Raises:
+            KnasError: That proxy gave none, and why.
+        """
+        if name in self.failures:
+            raise self.failures[name]
+        return self.scores[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the scores that there are."""
+        return iter(self.scores)
+
+    def __len__(self) -> int:
+        """How many scores there are."""
+        return len(self.scores)
+
+
+def scores(
+    model: nn.Module,
+    inputs: Inputs,
+    targets: Tensor | None = None,
+    *,
+    proxies: Sequence[str | Proxy] | Mapping[str, Proxy],
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> Scores:
+    """Scores an untrained network by several proxies, which share the passes that they look at.
+
+    All that is read off one forward and one backward pass costs these two passes once. A proxy that fails does not
+    take the others with it.
+
+    Example:
+        >>> import torch, knas
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+        >>> found = knas.scores(network, torch.ones(8, 1, 8, 8), proxies=("params", "layers", "naswot"))
+        >>> {name: score.value for name, score in found.items()}
+        {'params': 650.0, 'layers': 1.0}
+        >>> print(found.failures["naswot"])  # doctest: +ELLIPSIS
+        model: no ReLU ran in its forward pass, ...
+
+    Args:
+        model: Any module whose output has the samples first.
+        inputs: n >= 2 samples, as for `score`.
+        targets: Classes [n] or real values, for proxies that look at the loss.
+        proxies: Names, or proxies that `knas.proxies.create` made with options; a mapping gives them other names.
+        seed: For everything random in the scores.
+        device: Where to compute; None means where the model is.
+
+    Returns:
+        The scores by name, and the errors of the proxies without one. A score's `seconds` are those of its own passes,
+        shared or not; `Scores.seconds` are those of all.
+
+    Raises:
+        UsageError: An argument cannot be used.
+        NotFiniteError: NaN or Inf in inputs.
+    """
+    started = time.perf_counter()
+    chosen = _named(proxies)
+    model, where = on_device(model, device)
+    batch = make_batch(inputs, targets, where)
+    shared = {name: one for name, one in chosen.items() if isinstance(one, Observing) and not one.own_passes}
+    wanted = [observation for one in shared.values() for observation in one.observations()]
+    findings = observe(model, batch, wanted, seed=seed)
+    found: dict[str, Score] = {}
+    failures: dict[str, KnasError] = {}
+    for name, one in chosen.items():
+        try:
+            alone = name not in shared
+            found[name] = (
+                one.score(model, batch, seed=seed) if alone else shared[name].judged(model, findings)
+            )
+        except KnasError as error:
+            failures[name] = error
+    return Scores(found, failures, time.perf_counter() - started)
+
+
+def _named(wanted: Sequence[str | Proxy] | Mapping[str, Proxy]) -> dict[str, Proxy]:
+    if isinstance(wanted, Mapping):
+        return dict(wanted)
+    if isinstance(wanted, str) or not wanted:
+        raise UsageError(f"proxies: names or proxies in a sequence, or a mapping, expected, got {wanted!r}")
+    named: dict[str, Proxy] = {}
+    for one in wanted:
+        proxy = one if isinstance(one, Proxy) else create(one)
+        if proxy.name in named:
+            raise UsageError(f"proxies: {proxy.name!r} is there twice; pass a mapping that gives each a name")
+        named[proxy.name] = proxy
+    return named
 
 
 def gram(

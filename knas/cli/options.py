@@ -13,6 +13,7 @@ from knas.errors import UsageError
 
 if TYPE_CHECKING:
     from knas.search.events import Watcher
+    from knas.spaces.base import SearchSpace
 
 Space = Annotated[str, typer.Option(help="Search space.")]
 Dataset = Annotated[
@@ -34,14 +35,42 @@ Of = Annotated[
 BatchNorm = Annotated[
     str | None, typer.Option(help="mgm: calibrated, batch or initial.", rich_help_panel="Proxy")
 ]
-ScoreSamples = Annotated[int, typer.Option(help="Images per score.", rich_help_panel="Proxy")]
+ScoreSamples = Annotated[int, typer.Option(help="Images or sentences per score.", rich_help_panel="Proxy")]
 MaxTrainSamples = Annotated[
-    int | None, typer.Option(help="Use a class-balanced subset of the training images.")
+    int | None, typer.Option(help="Use a class-balanced subset of the training data.")
 ]
 Channels = Annotated[int | None, typer.Option(help="Channels of the first stage.", rich_help_panel="Network")]
 CellsPerStage = Annotated[int | None, typer.Option(help="Cells per stage.", rich_help_panel="Network")]
 Initialization = Annotated[
-    str, typer.Option(help="kaiming, kaiming-fan-out or default.", rich_help_panel="Network")
+    str | None,
+    typer.Option(
+        help="kaiming, kaiming-fan-out or default; of text: pretrained, xavier or default.",
+        rich_help_panel="Network",
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        help="Pretrained encoder: a Hugging Face id or a folder; roberta-large.", rich_help_panel="Text"
+    ),
+]
+Connection = Annotated[
+    str | None,
+    typer.Option(
+        help="How a layer takes several inputs: concatenation, addition or mean.", rich_help_panel="Text"
+    ),
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(help="Tokens per sentence or pair; what the encoder takes.", rich_help_panel="Text"),
+]
+TextColumn = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME",
+        help="Column of the sentence; twice for pairs. Found by type and name unless given.",
+        rich_help_panel="Text",
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option(help="cpu or cuda; CUDA where there is one.", rich_help_panel="Machine")
@@ -50,6 +79,13 @@ Threads = Annotated[
     int | None, typer.Option(help="CPU threads; all cores, but one for digits.", rich_help_panel="Machine")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else.")]
+
+
+def search_space(name: str, model: str | None) -> SearchSpace:
+    """The space of a name, around an encoder where it is that of text."""
+    from knas.search.settings import ScoreSettings
+
+    return ScoreSettings(space=name, model=model).resolved().create_space()
 
 
 def proxy_options(given: Sequence[str] | None, named: Mapping[str, Any]) -> dict[str, Any]:

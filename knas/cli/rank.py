@@ -67,9 +67,13 @@ def command(
     batch_norm: options.BatchNorm = None,
     proxy_option: options.ProxyOption = None,
     score_samples: options.ScoreSamples = 32,
-    channels: options.Channels = 16,
-    cells_per_stage: options.CellsPerStage = 5,
-    initialization: options.Initialization = "kaiming",
+    channels: options.Channels = None,
+    cells_per_stage: options.CellsPerStage = None,
+    initialization: options.Initialization = None,
+    model: options.Model = None,
+    connection: options.Connection = None,
+    max_length: options.MaxLength = None,
+    text_column: options.TextColumn = None,
     precision: Precision = "float32",
     device: options.Device = None,
     workers: Workers = None,
@@ -89,7 +93,8 @@ def command(
         raise UsageError(f"--top must be at least 0, not {top}")
     if output is not None:
         check_output(output, overwrite=overwrite)
-    chosen = wanted.wanted(context, space, everything, samples, architectures, scores)
+    known = options.search_space(space, model)
+    chosen = wanted.wanted(context, known, everything, samples, architectures, scores)
     count = wanted.known_count(chosen)
     asked = comparison.asked(
         benchmark, benchmark_dataset, figures, cell, space=space, count=count, overwrite=overwrite
@@ -97,7 +102,7 @@ def command(
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
     with options.interruptible(run), options.watching(quiet or as_json) as watcher:
         if isinstance(chosen, Path):
-            result = wanted.recalled(chosen, space)
+            result = wanted.recalled(chosen, known)
         else:
             result = ranking.rank(
                 chosen,
@@ -111,6 +116,10 @@ def command(
                 channels=channels,
                 cells_per_stage=cells_per_stage,
                 initialization=initialization,
+                model=model,
+                connection=connection,
+                max_length=max_length,
+                text_columns=text_column,
                 precision=precision,
                 run=run,
                 device=device,

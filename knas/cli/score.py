@@ -36,13 +36,16 @@ def command(
     score_samples: options.ScoreSamples = 64,
     channels: options.Channels = None,
     cells_per_stage: options.CellsPerStage = None,
-    initialization: options.Initialization = "kaiming",
+    initialization: options.Initialization = None,
+    model: options.Model = None,
+    connection: options.Connection = None,
+    max_length: options.MaxLength = None,
+    text_column: options.TextColumn = None,
     device: options.Device = None,
     threads: options.Threads = None,
     as_json: options.AsJson = False,
 ) -> None:
     """Score given architectures, untrained, exactly as a search with the same options does."""
-    from knas import spaces
     from knas.search.runner import score_all
     from knas.search.settings import SearchSettings
 
@@ -60,8 +63,12 @@ def command(
         channels=channels,
         cells_per_stage=cells_per_stage,
         initialization=initialization,
+        model=model,
+        connection=connection,
+        max_length=max_length,
+        text_columns=None if text_column is None else tuple(text_column),
     ).resolved()
-    known = spaces.create(space)
+    known = settings.create_space()
     wanted = read_texts(known, architectures or ())
     wanted += [] if file is None else read_file(known, file, "--file")
     if not wanted:

@@ -57,11 +57,29 @@ def command(
     score_samples: options.ScoreSamples = 64,
     channels: options.Channels = None,
     cells_per_stage: options.CellsPerStage = None,
-    initialization: options.Initialization = "kaiming",
+    initialization: options.Initialization = None,
+    model: options.Model = None,
+    connection: options.Connection = None,
+    max_length: options.MaxLength = None,
+    text_column: options.TextColumn = None,
+    plain: Annotated[
+        bool,
+        typer.Option(
+            "--plain", help="Also train the plain pretrained model, for comparison.", rich_help_panel="Text"
+        ),
+    ] = False,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest; 3e-5, or 2e-5 for rte.", rich_help_panel="Text")
+    ] = None,
+    warmup: Annotated[
+        float | None, typer.Option(help="Share of steps in which it rises; 0.06.", rich_help_panel="Text")
+    ] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="0.1.", rich_help_panel="Text")] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Images per training step; 256, or less where there are few.", rich_help_panel="Training"
+            help="Samples per training step; 256, or less where there are few; 4 for text.",
+            rich_help_panel="Training",
         ),
     ] = None,
     augment: Annotated[
@@ -132,6 +150,14 @@ def command(
         channels=channels,
         cells_per_stage=cells_per_stage,
         initialization=initialization,
+        model=model,
+        connection=connection,
+        max_length=max_length,
+        text_columns=None if text_column is None else tuple(text_column),
+        learning_rate=learning_rate,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        plain=plain,
         augment=augment,
         control=control,
         benchmark=None if benchmark is None else str(benchmark),

@@ -13,7 +13,7 @@ from knas.errors import UsageError
 
 if TYPE_CHECKING:
     from knas.ranking.table import Ranking
-    from knas.spaces.base import Architecture
+    from knas.spaces.base import Architecture, SearchSpace
 
 Everything = Annotated[bool, typer.Option("--all", help="Rank the whole space.")]
 Samples = Annotated[
@@ -27,7 +27,7 @@ Scores = Annotated[
 ]
 
 WITH_SCORES = frozenset(
-    ("scores", "space", "seed", "output", "overwrite", "top", "quiet", "as_json", "cells_per_stage")
+    ("scores", "space", "seed", "output", "overwrite", "top", "quiet", "as_json", "cells_per_stage", "model")
     + ("benchmark", "benchmark_dataset", "figures", "cell")
 )
 """Options that have a meaning where the scores come from a table."""
@@ -35,7 +35,7 @@ WITH_SCORES = frozenset(
 
 def wanted(
     context: typer.Context,
-    space: str,
+    space: SearchSpace,
     everything: bool,
     samples: int | None,
     file: Path | None,
@@ -60,24 +60,21 @@ def wanted(
     if samples is not None:
         return samples
     assert file is not None
-    from knas import spaces
-
-    found = read_file(spaces.create(space), file, "--architectures")
+    found = read_file(space, file, "--architectures")
     if not found:
         raise UsageError(f"--architectures {file} holds no architecture")
     return found
 
 
-def recalled(file: Path, space: str) -> Ranking:
+def recalled(file: Path, space: SearchSpace) -> Ranking:
     """The ranking of a table of scores.
 
     Raises:
         UsageError: the file can't be read, or is no such table.
     """
-    from knas import spaces
     from knas.ranking.reading import read
 
-    return read(file, spaces.create(space))
+    return read(file, space)
 
 
 def known_count(chosen: str | int | Sequence[Architecture] | Path) -> int | None:

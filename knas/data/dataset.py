@@ -10,6 +10,9 @@ import numpy
 import torch
 from torch import Tensor
 
+from knas.data.augmentation import Augmentation
+from knas.data.device import DeviceData
+from knas.data.protocol import Dataset
 from knas.errors import UsageError
 
 
@@ -54,6 +57,29 @@ class ImageDataset:
             digest.update(repr((tuple(tensor.shape), tensor.dtype)).encode())
             digest.update(tensor.cpu().contiguous().numpy().data)
         return digest.hexdigest()
+
+    @property
+    def samples(self) -> str:
+        """What the samples are, for messages."""
+        return "images"
+
+    @property
+    def positive(self) -> None:
+        """No class: F1 scores of images are not reported."""
+
+    def on_device(self, part: str, device: torch.device | str, indices: Tensor | None = None) -> DeviceData:
+        """The "train" or the "test" images on a device, or only those at some indices."""
+        train = part == "train"
+        images, labels = (
+            (self.train_images, self.train_labels) if train else (self.test_images, self.test_labels)
+        )
+        if indices is not None:
+            images, labels = images[indices], labels[indices]
+        return DeviceData(images, labels, mean=self.mean, std=self.std, device=device)
+
+    def augmentation(self, padding: int | None) -> Augmentation:
+        """Crops with a border of `padding` pixels, None for an eighth of the height, mirrored where that is allowed."""
+        return Augmentation(self.train_images.shape[2] // 8 if padding is None else padding, self.flip)
 
 
 def pixel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
@@ -146,11 +172,11 @@ def stratified_split(labels: Tensor, *, fraction: float, seed: int) -> tuple[Ten
     return torch.from_numpy(sides[0]), torch.from_numpy(sides[1])
 
 
-def split(dataset: ImageDataset, *, fraction: float = 0.2, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Split the training images into a part to train on and a part to validate on, class by class.
+def split(dataset: Dataset, *, fraction: float = 0.2, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Split the training samples into a part to train on and a part to validate on, class by class.
 
     NAS-Bench-201 validates on half of CIFAR-10's training images: `fraction=0.5`. The default leaves more to
-    train on, since a brief training is usually short of images.
+    train on, since a brief training is usually short of samples.
 
     Args:
         dataset: The data set.
@@ -158,7 +184,7 @@ def split(dataset: ImageDataset, *, fraction: float = 0.2, seed: int = 0) -> tup
         seed: Fixes the split.
 
     Returns:
-        Indices into `dataset.train_images` to train on and to validate on, int64, ascending.
+        Indices into `dataset.train_labels` to train on and to validate on, int64, ascending.
 
     Raises:
         UsageError: If `fraction` is not between 0 and 1, or no class has two samples.

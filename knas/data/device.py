@@ -1,13 +1,16 @@
-"""A whole data set on one device, served in normalized batches."""
+"""Images on one device, served in normalized batches."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 
 from knas.data.augmentation import Augmentation
-from knas.data.dataset import ImageDataset, check_seed
 from knas.errors import UsageError
+
+EVALUATION_BATCH = 512
 
 
 class DeviceData:
@@ -59,40 +62,7 @@ class DeviceData:
         inputs = images.float().mul_(self._scale).add_(self._shift)
         return inputs.permute(0, 3, 1, 2), self.labels[indices]
 
-
-def score_batch(
-    dataset: ImageDataset,
-    n: int,
-    *,
-    seed: int = 0,
-    device: torch.device | str = "cpu",
-    dtype: torch.dtype = torch.float32,
-) -> tuple[Tensor, Tensor]:
-    """Draw training images to score networks on, without augmentation.
-
-    The draw is plain: every image is as likely as any other. With one seed, a larger batch starts with the
-    images of a smaller one.
-
-    Args:
-        dataset: The data set.
-        n: How many images, from 2 to as many as there are.
-        seed: Fixes the draw.
-        device: Where the batch goes.
-        dtype: Of the inputs.
-
-    Returns:
-        Normalized inputs [n, C, H, W], contiguous, and targets, int64 [n].
-
-    Raises:
-        UsageError: If `n` is below 2 or more than there are training images.
-    """
-    available = len(dataset.train_labels)
-    if isinstance(n, bool) or not isinstance(n, int) or not 2 <= n <= available:
-        raise UsageError(f"n: wanted from 2 to the {available} training images of {dataset.name}, got {n!r}")
-    generator = torch.Generator().manual_seed(check_seed(seed))
-    chosen = torch.randperm(available, generator=generator)[:n]
-    data = DeviceData(
-        dataset.train_images[chosen], dataset.train_labels[chosen], mean=dataset.mean, std=dataset.std
-    )
-    inputs, targets = data.batch(torch.arange(n))
-    return inputs.to(device, dtype, memory_format=torch.contiguous_format), targets.to(device)
+    def evaluation_batches(self, indices: Tensor, size: int | None = None) -> Iterable[Tensor]:
+        """The indices in parts of `size`, 512 unless given."""
+        parts: tuple[Tensor, ...] = indices.split(size or EVALUATION_BATCH)
+        return parts

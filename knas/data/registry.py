@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from knas.data.dataset import ImageDataset, balanced_subset, check_seed, pixel_statistics, stratified_split
+from knas.data.dataset import ImageDataset, check_seed, pixel_statistics
 from knas.data.digits import open_digits
 from knas.data.folder import is_image_folder, open_image_folder
-from knas.data.hub import open_folder, open_hub
-from knas.data.source import Source, Split
+from knas.data.hub import read_folder, read_hub
+from knas.data.hub_images import image_source
+from knas.data.parts import limited, usable
+from knas.data.source import Source
 from knas.errors import UsageError
 
 HUB_NAMES = {"cifar10": "uoft-cs/cifar10", "cifar100": "uoft-cs/cifar100"}
-HUB_IDENTIFIER = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-HELD_OUT = 0.2
+HUB_IDENTIFIER = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*(/[\w-][\w.-]*)?")
 
 
 def names() -> tuple[str, ...]:
@@ -38,8 +37,8 @@ def load(
 
     Args:
         name: A name out of `names()`; a folder, with images in train/CLASS/ and test/CLASS/ or with parquet
-            files in the Hub's layout; or an id of the Hugging Face Hub such as "uoft-cs/cifar10". A folder
-            goes before a Hub id.
+            files in the Hub's layout; or an id of the Hugging Face Hub such as "uoft-cs/cifar10", with the name of
+            a configuration behind another slash where the set has several. A folder goes before a Hub id.
         max_train_samples: Keep at most this many training images, as equally many of each class as there are.
         max_test_samples: Likewise of the test images.
         seed: Fixes which images these limits keep.
@@ -58,10 +57,10 @@ def load(
         raise UsageError(f"image_size: wanted a number of pixels of at least 1, got {image_size!r}")
     source = _open(os.fspath(name))
     notes: list[str] = []
-    train, test, train_indices, test_indices = _parts(source, notes)
+    train, test, train_indices, test_indices = usable(source.name, source.train, source.test, notes)
     floor = max(2, len(source.classes))
-    train_indices = _limit("max_train_samples", train, train_indices, max_train_samples, floor, seed, notes)
-    test_indices = _limit("max_test_samples", test, test_indices, max_test_samples, 1, seed, notes)
+    train_indices = limited("max_train_samples", train, train_indices, max_train_samples, floor, seed, notes)
+    test_indices = limited("max_test_samples", test, test_indices, max_test_samples, 1, seed, notes)
     train_images, test_images = train.decode(train_indices, image_size), test.decode(test_indices, image_size)
     if train_images.shape[1:] != test_images.shape[1:]:
         sizes = [f"{images.shape[3]}x{images.shape[2]}" for images in (train_images, test_images)]
@@ -88,43 +87,32 @@ def _open(name: str) -> Source:
     if name == "digits":
         return open_digits()
     if name in HUB_NAMES:
-        return open_hub(HUB_NAMES[name])
+        return image_source(HUB_NAMES[name], read_hub(HUB_NAMES[name]))
+    folder = find_folder(name, names())
+    if folder is None:
+        return image_source(name, read_hub(name))
+    if is_image_folder(folder):
+        return open_image_folder(folder)
+    return image_source(
+        folder.resolve().name, read_folder(folder, "neither an image folder (train/CLASS/*.png) nor one in")
+    )
+
+
+def find_folder(name: str, known: Collection[str] = ()) -> Path | None:
+    """The folder of that name, which goes before a Hub id; None for a Hub id.
+
+    Raises:
+        UsageError: If the name is neither.
+    """
     folder = Path(name).expanduser()
     if name and folder.is_dir():
-        return open_image_folder(folder) if is_image_folder(folder) else open_folder(folder)
+        return folder
     if name and folder.exists():
         raise UsageError(f"dataset: wanted a name, a Hub id or a folder, and {name} is a file")
     if HUB_IDENTIFIER.fullmatch(name):
-        return open_hub(name)
+        return None
+    listed = f"known names are {', '.join(known)}, and " if known else ""
     raise UsageError(
-        f"dataset: there is no folder and no data set named {name!r}; known names are {', '.join(names())}, "
-        "and a Hub id has the form owner/name"
+        f"dataset: there is no folder and no data set named {name!r}; {listed}"
+        "a Hub id has the form owner/name or owner/name/configuration"
     )
-
-
-def _parts(source: Source, notes: list[str]) -> tuple[Split, Split, Tensor, Tensor]:
-    """The parts to train and test on, and the samples of each that may be used."""
-    everything = torch.arange(len(source.train.labels))
-    if source.test is not None:
-        return source.train, source.test, everything, torch.arange(len(source.test.labels))
-    kept, held_out = stratified_split(source.train.labels, fraction=HELD_OUT, seed=0)
-    notes.append(
-        f"{source.name} has no test part: {len(held_out):,} of its {len(everything):,} training images, "
-        "a fifth of each class, are held out as one"
-    )
-    return source.train, source.train, kept, held_out
-
-
-def _limit(
-    argument: str, part: Split, indices: Tensor, limit: int | None, floor: int, seed: int, notes: list[str]
-) -> Tensor:
-    """Cut `indices` down to a class-balanced subset of `limit` samples."""
-    if limit is None:
-        return indices
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < floor:
-        raise UsageError(f"{argument}: wanted a whole number of at least {floor}, got {limit!r}")
-    if limit > len(indices):
-        notes.append(f"{argument}={limit:,}: there are {len(indices):,}, and all of them are used")
-    if limit >= len(indices):
-        return indices
-    return indices[balanced_subset(part.labels[indices], limit, seed=seed)]

@@ -5,9 +5,10 @@ from knas.gradients.batch import Batch, Inputs, make_batch
 from knas.gradients.batch_norm import POLICIES
 from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
 from knas.gradients.objective import OBJECTIVES
-from knas.gradients.passes import Gradients, Settings, Skipped
+from knas.gradients.passes import Gradients
 from knas.gradients.relus import watch_relus
 from knas.gradients.sampling import Sampler, all_entries, leading_entries, random_entries
+from knas.gradients.settings import Settings, Skipped
 
 __all__ = [
     "OBJECTIVES",

@@ -32,15 +32,35 @@ class Batch:
         """Samples start .. stop - 1."""
         if (start, stop) == (0, self.n):
             return self
-        inputs = _map(self.inputs, lambda tensor: tensor[start:stop] if self._per_sample(tensor) else tensor)
+        inputs = _map(self.inputs, lambda tensor: tensor[start:stop] if self.has_samples(tensor) else tensor)
         targets = None if self.targets is None else self.targets[start:stop]
         return Batch(inputs, targets, min(stop, self.n) - start)
 
     def channels_last(self) -> Batch:
         """The same samples, with the channels of images and volumes side by side in memory."""
-        return Batch(_map(self.inputs, _channels_last), self.targets, self.n)
+        return self.with_inputs(_channels_last)
 
-    def _per_sample(self, tensor: Tensor) -> bool:
+    def with_inputs(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The same samples, with each tensor among the inputs changed."""
+        return Batch(_map(self.inputs, change), self.targets, self.n)
+
+    def plus(self, other: Batch, factor: float) -> Batch:
+        """The same samples, with `factor` times another batch's added to the floating point inputs."""
+        added = iter(other.tensors())
+
+        def plus(tensor: Tensor) -> Tensor:
+            noise = next(added)
+            moves = tensor.is_floating_point() and self.has_samples(tensor)
+            return tensor + factor * noise if moves else tensor
+
+        return self.with_inputs(plus)
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors among the inputs."""
+        return _tensors(self.inputs)
+
+    def has_samples(self, tensor: Tensor) -> bool:
+        """Whether the first axis of an input holds the samples."""
         return tensor.dim() > 0 and tensor.shape[0] == self.n
 
 

@@ -7,6 +7,8 @@ parameters frozen the backward pass computes activation gradients only.
 
 from __future__ import annotations
 
+import dataclasses
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,12 +34,18 @@ class AmbiguousSamples(Exception):
 
 @dataclass(eq=False)
 class Use:
-    """One call of a layer's function in the forward pass, waiting for the gradient of its output."""
+    """One call of a layer's function in the forward pass, waiting for the gradient of its output.
+
+    `first` says that no earlier call of a linear map had the same tensor for its input, and `differentiable` that this
+    tensor comes after the first layer, so that it has a gradient.
+    """
 
     index: int
     rule: Rule
     call: Call
     version: int
+    first: bool = True
+    differentiable: bool = True
 
     @property
     def overwritten(self) -> bool:
@@ -50,7 +58,18 @@ class Use:
         self.call.extra = []
 
 
-#: Takes a use and the gradient of its output, as the backward pass reaches it.
+@dataclass(eq=False)
+class Shared:
+    """A layer's output [1, ...] that all samples share, such as the embeddings of the positions, before it is added."""
+
+    output: Tensor
+    index: int
+    rule: Rule
+    call: Call
+    slots: list[Slot]
+
+
+#: Takes a use and the gradient of its output (or of its input), as the backward pass reaches it.
 Receiver = Callable[[Use, Tensor], None]
 
 
@@ -86,6 +105,8 @@ class Capture(TorchFunctionMode):
         samples_first: For each call of a layer in order, whether its first axis holds the samples, as a pass with
             another number of samples has shown (`first_axes`); without it an ambiguous call gives up with
             `AmbiguousSamples`.
+        receive_input: Called in the backward pass with the first use of each tensor that is the input of linear maps,
+            and the gradient of that tensor; None where nobody wants those.
     """
 
     def __init__(
@@ -97,13 +118,17 @@ class Capture(TorchFunctionMode):
         copied: frozenset[int] = frozenset(),
         budget: float | None = None,
         samples_first: Sequence[bool] | None = None,
+        receive_input: Receiver | None = None,
     ) -> None:
         super().__init__()
+        self.receive_input = receive_input
+        self._inputs: dict[int, weakref.ref[Tensor]] = {}
         self.layers, self.n, self.statistics = layers, n, statistics
         self.receive, self.copied, self.samples_first = receive, copied, samples_first
         self.budget = float("inf") if budget is None else budget
         self.anchor = torch.zeros((), requires_grad=True)
         self.uses: dict[Layer, list[Use]] = {}
+        self.shared: dict[int, Shared] = {}
         self.uncovered: dict[Slot, str] = {}
         self.switched_off: set[Slot] = set()
         self.first_axes: list[int] = []
@@ -115,6 +140,8 @@ class Capture(TorchFunctionMode):
         """Watches the calls that take one of the model's parameters."""
         if func is F.batch_norm:
             func, args, kwargs = self.statistics.replace(args, kwargs)
+        if self.shared and func in _SUMS and len(args) == 2:
+            args = self._own_copies(args)
         rule = RULES.get(func)
         output = self._layer(rule, func, args, kwargs) if rule else None
         if output is None:
@@ -131,7 +158,7 @@ class Capture(TorchFunctionMode):
     ) -> Tensor | None:
         call = rule.bind(func, args, kwargs)
         slots = [slot for slot in (self.layers.slot(call.weight), self.layers.slot(call.bias)) if slot]
-        if not slots or self.layers.slot(call.input):
+        if not slots or self.layers.slot(call.input) or id(call.input) in self.shared:
             return None
         if len(self.first_axes) in self.copied:
             args, kwargs = _with_copied_input(args, kwargs)
@@ -142,6 +169,9 @@ class Capture(TorchFunctionMode):
             self.switched_off.update(slots)
             return output
         index = len(self.first_axes) - 1
+        if self.n > 1 and rule.shared(call):
+            self.shared[id(output)] = Shared(output, index, rule, call, slots)
+            return output
         if reason := self._unusable(rule, call, index):
             self.uncovered.update((slot, f"{getattr(func, '__name__', func)}: {reason}") for slot in slots)
             return output
@@ -156,14 +186,41 @@ class Capture(TorchFunctionMode):
         return None if self.samples_first[index] else "its samples are not along the first axis of its input"
 
     def _watch(self, index: int, rule: Rule, call: Call, slots: list[Slot], output: Tensor) -> Tensor:
-        call.input = call.input.detach()
+        source, call.input = call.input, call.input.detach()
         use = Use(index, rule, call, call.input._version)
+        if self.receive_input and rule.linear_map:
+            self._watch_input(use, source, self.receive_input)
         for layer in {slot.layer for slot in slots}:
             self.uses.setdefault(layer, []).append(use)
         if not output.requires_grad:
             output = start(output.clone() if output._is_view() else output, self.anchor)
         output.register_hook(lambda grad: self._receive(use, grad))
         return output
+
+    def _own_copies(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """In the arguments of a sum, an output [1, ...] that all samples share becomes one [n, ...] that is watched.
+
+        Its gradient is that of each sample's own copy, which the sum would otherwise add up over the samples.
+        """
+        for this, other in ((0, 1), (1, 0)):
+            shared, addend = self.shared.get(id(args[this])), args[other]
+            if shared and isinstance(addend, Tensor) and self._of_samples(addend, shared.output):
+                call = dataclasses.replace(shared.call, input=_expanded(shared.call.input, self.n))
+                copies = _expanded(shared.output, self.n)
+                own = self._watch(shared.index, shared.rule, call, shared.slots, copies)
+                return (own, addend) if this == 0 else (addend, own)
+        return args
+
+    def _of_samples(self, addend: Tensor, shared: Tensor) -> bool:
+        # What comes from no layer requires no gradient, and its first axis may be n by chance.
+        return addend.requires_grad and addend.dim() == shared.dim() and addend.shape[0] == self.n
+
+    def _watch_input(self, use: Use, source: Tensor, receive: Receiver) -> None:
+        known = self._inputs.get(id(source))
+        use.first, use.differentiable = known is None or known() is not source, source.requires_grad
+        self._inputs[id(source)] = weakref.ref(source)
+        if use.first and source.requires_grad:
+            source.register_hook(lambda grad: receive(use, grad.detach()))
 
     def _receive(self, use: Use, grad: Tensor) -> None:
         if use.overwritten:
@@ -195,10 +252,19 @@ class Capture(TorchFunctionMode):
     def _slots_among(self, values: Iterable[Any]) -> list[Slot]:
         # Called for every function of the forward pass: no generator, and nested arguments only where there are any.
         found = [slot for value in values if (slot := self.layers.slots.get(id(value)))]
+        if self.shared:
+            found += [
+                slot for value in values if (other := self.shared.get(id(value))) for slot in other.slots
+            ]
         for value in values:
             if isinstance(value, tuple | list):
                 found += self._slots_among(value)
         return found
+
+
+def _expanded(tensor: Tensor, n: int) -> Tensor:
+    """[1, ...] -> [n, ...]."""
+    return tensor.expand(n, *tensor.shape[1:])
 
 
 def _with_copied_input(
@@ -209,6 +275,9 @@ def _with_copied_input(
     assert kwargs
     return args, {**kwargs, "input": kwargs["input"].clone()}
 
+
+#: Sums of two tensors that leave the second as it is; within them a shared output may be the samples' own copies.
+_SUMS = {torch.add, torch.Tensor.add, torch.Tensor.add_}
 
 #: Functions that return a tensor made of a parameter, through which no gradient flows.
 _NO_GRADIENT = {

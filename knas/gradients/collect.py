@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from knas import native
-from knas.gradients.capture import Capture, Use
+from knas.gradients.capture import Capture, Receiver, Use
+from knas.gradients.effective_rank import effective_rank, most_rows, some_rows
 from knas.gradients.layers import Layer, Layers, Slot
+from knas.gradients.memory import activation_budget
 
 
 class Collector(ABC):
@@ -50,6 +53,11 @@ class Collector(ABC):
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
         """Takes a use for one of the layers whose parameters it has."""
 
+    @property
+    def receives_inputs(self) -> Receiver | None:
+        """What takes the gradients of tensors that go into linear maps; None where those are not wanted."""
+        return None
+
     def alone(self, layer: Layer, use: Use) -> bool:
         """Whether the use is the layer's only one and has exactly its parameters, weight first."""
         parameters = [use.call.weight] if use.call.bias is None else [use.call.weight, use.call.bias]
@@ -67,6 +75,162 @@ class Collector(ABC):
         """The layer's vectors of all parts [n, width]; zeros where no gradient arrived."""
         parts = zip(self._parts[layer], self._sizes, strict=True)
         return torch.cat([like.new_zeros(size, width) if part is None else part for part, size in parts])
+
+
+class Together(Collector):
+    """Hands what arrives on to several collectors; alone it notes which layers a gradient reaches.
+
+    Args:
+        layers: The model's layers.
+        collectors: Who gets it.
+    """
+
+    def __init__(self, layers: Layers, collectors: Sequence[Collector]) -> None:
+        super().__init__(layers)
+        self.collectors = collectors
+
+    @override
+    def begin(self, capture: Capture) -> None:
+        super().begin(capture)
+        for collector in self.collectors:
+            collector.begin(capture)
+
+    @override
+    def end(self) -> None:
+        super().end()
+        for collector in self.collectors:
+            collector.end()
+
+    @override
+    def receive(self, use: Use, grad: Tensor) -> None:
+        super().receive(use, grad)
+        for collector in self.collectors:
+            collector.receive(use, grad)
+
+    @override
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        """Nothing to keep here."""
+
+    @property
+    @override
+    def receives_inputs(self) -> Receiver | None:
+        return next((one.receives_inputs for one in self.collectors if one.receives_inputs), None)
+
+
+class ReachCollector(Collector):
+    """How large the output gradients of layers are."""
+
+    def __init__(self, layers: Layers) -> None:
+        super().__init__(layers)
+        self._largest: list[tuple[Layer, Tensor]] = []
+
+    @override
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        self._largest.append((layer, grad.abs().amax()))
+
+    def largest(self) -> dict[Layer, float]:
+        """The largest absolute output gradient of each layer that gets one; by one copy from the device."""
+        found: dict[Layer, float] = {}
+        if self._largest:
+            values = torch.stack([largest for _, largest in self._largest]).tolist()
+            for (layer, _), value in zip(self._largest, values, strict=True):
+                found[layer] = max(value, found.get(layer, 0.0), key=lambda one: (math.isnan(one), one))
+        return found
+
+
+class RankCollector(Collector):
+    """Effective ranks of the tensors that go into linear maps, and of the gradients of these tensors.
+
+    The rows are positions of samples and the columns channels. A tensor that goes into several layers counts once, for
+    the first of them. Of very many rows some are drawn; where the batch comes in parts, each part gives its share.
+
+    Args:
+        layers: The model's layers.
+        parts: In how many parts the batch comes.
+        seed: For the draws.
+    """
+
+    def __init__(self, layers: Layers, parts: int, seed: int) -> None:
+        super().__init__(layers)
+        self.parts, self.seed = parts, seed
+        self._features: dict[_Key, list[Tensor]] = {}
+        self._gradients: dict[_Key, list[Tensor]] = {}
+        self._run: dict[_Key, bool] = {}
+        self._now: list[tuple[dict[_Key, list[Tensor]], _Key, Tensor]] = []
+
+    @override
+    def begin(self, capture: Capture) -> None:
+        super().begin(capture)
+        self._now = []
+
+    @override
+    def end(self) -> None:
+        super().end()
+        for kept, key, rows in self._now:
+            kept.setdefault(key, []).append(rows)
+        self._now = []
+        for layer, uses in self._capture.uses.items():
+            self._run.update(
+                {(layer, use.index): use.differentiable for use in uses if self._counts(layer, use)}
+            )
+
+    def _counts(self, layer: Layer, use: Use) -> bool:
+        slot = self.layers.slot(use.call.weight)
+        return use.rule.linear_map and use.first and slot is not None and slot.layer is layer
+
+    @override
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        if not self._counts(layer, use):
+            return
+        rows, deltas = use.rule.rows(use.call.input), use.rule.rows(grad)
+        if use.rule.position_wise:
+            rows = rows * (deltas != 0).any(1, keepdim=True)
+        self._keep(self._features, (layer, use.index), rows, center=False)
+
+    @property
+    @override
+    def receives_inputs(self) -> Receiver:
+        return self._receive_input
+
+    def _receive_input(self, use: Use, grad: Tensor) -> None:
+        slot = self.layers.slot(use.call.weight)
+        if slot:
+            self._keep(self._gradients, (slot.layer, use.index), use.rule.rows(grad), center=True)
+
+    def _keep(self, kept: dict[_Key, list[Tensor]], key: _Key, rows: Tensor, *, center: bool) -> None:
+        rows = some_rows(rows, -(-most_rows(rows.shape[1]) // self.parts), self.seed)
+        self._now.append((kept, key, rows if self.parts > 1 else _rank(rows, center=center)))
+
+    def ranks(self) -> dict[Layer, Tensor]:
+        """Of each layer [4]: the rank of its input and the largest that it could be, and the same of its gradient.
+
+        Several uses of a layer count by their mean. What runs and is not reached by a gradient has rank 0, and a tensor
+        that comes before any layer has no gradient: both numbers are 0.
+        """
+        found: dict[Layer, list[Tensor]] = {}
+        for (layer, index), differentiable in self._run.items():
+            features = self._rank(self._features.get((layer, index)), center=False)
+            gradients = self._rank(self._gradients.get((layer, index)), center=True)
+            found.setdefault(layer, []).append(
+                torch.cat([features, gradients if differentiable else 0 * gradients])
+            )
+        return {layer: torch.stack(found[layer]).mean(0) for layer in self.layers.layers if layer in found}
+
+    def _rank(self, kept: list[Tensor] | None, *, center: bool) -> Tensor:
+        if kept is None:
+            return self.layers.like.new_tensor([0, 1], dtype=torch.float64)
+        return kept[0] if self.parts == 1 else _rank(torch.cat(kept), center=center)
+
+
+_Key = tuple[Layer, int]
+
+
+def _rank(rows: Tensor, *, center: bool) -> Tensor:
+    """The rank and the largest that it could be [2]; 1 for rows that are all the same, 0 for none but 0."""
+    rank = effective_rank(rows, center=center)
+    if center:
+        rank = rank.clamp(min=1) * (rows != 0).any()
+    return torch.stack([rank, rank.new_full((), min(rows.shape))])
 
 
 class SampledCollector(Collector):
@@ -147,6 +311,23 @@ class FullCollector(Collector):
         super().__init__(layers)
         self.fuse, self.wanted = fuse, wanted
         self.matrices: dict[Layer, Tensor] = {}
+
+    @classmethod
+    def rounds(cls, layers: Layers, sizes: Sequence[int], like: Tensor) -> list[FullCollector]:
+        """One for each round over a batch of these parts: layers whose vectors [n, p] fit the memory share one."""
+        if len(sizes) == 1:
+            return [cls(layers, fuse=True, wanted=set(layers.layers))]
+        limit = activation_budget(like.device) / 4
+        groups: list[set[Layer]] = [set()]
+        filled = 0.0
+        for layer in layers.layers:
+            size = sum(sizes) * layer.size * like.element_size()
+            if filled and filled + size > limit:
+                groups.append(set())
+                filled = 0.0
+            groups[-1].add(layer)
+            filled += size
+        return [cls(layers, fuse=False, wanted=wanted) for wanted in groups]
 
     @override
     def begin(self, capture: Capture) -> None:

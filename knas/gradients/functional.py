@@ -1,10 +1,11 @@
-"""Per-sample gradients by `torch.func`, for parameters whose use no rule covers."""
+"""Per-sample gradients of parameters whose use no rule covers: by `torch.func`, or one sample after the other."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -12,7 +13,41 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from knas.gradients.batch import Batch
 from knas.gradients.batch_norm import BatchNormStatistics, Moments
 from knas.gradients.layers import Slot
-from knas.gradients.objective import total_objective
+from knas.gradients.objective import total_objective, trained_gradients
+
+
+def gradients_without_rules(
+    model: nn.Module,
+    batch: Batch,
+    slots: Sequence[Slot],
+    *,
+    of: str,
+    batch_norm: str,
+    moments: Sequence[Moments],
+    chunk: int,
+) -> dict[Slot, Tensor]:
+    """Gradients [n, size] of each sample's objective for some parameters.
+
+    By `torch.func`, or where that can't vectorize the model, by a forward and a backward pass for each sample.
+
+    Args:
+        model: In evaluation mode, with frozen parameters.
+        batch: The samples.
+        slots: The parameters.
+        of: "output" or "loss".
+        batch_norm: "calibrated" or "initial".
+        moments: BatchNorm statistics of the batch, one pair per call.
+        chunk: Number of samples that are differentiated at once.
+
+    Raises:
+        Exception: Whatever the model says when it gets a single sample.
+    """
+    try:
+        return functional_gradients(
+            model, batch, slots, of=of, batch_norm=batch_norm, moments=moments, chunk=chunk
+        )
+    except Exception:  # such as control flow that depends on the data, in the masks of many transformers
+        return one_by_one(model, batch, slots, of=of, batch_norm=batch_norm, moments=moments)
 
 
 def functional_gradients(
@@ -25,16 +60,7 @@ def functional_gradients(
     moments: Sequence[Moments],
     chunk: int,
 ) -> dict[Slot, Tensor]:
-    """Gradients [n, size] of each sample's objective for some parameters, all samples under one `torch.func.vmap`.
-
-    Args:
-        model: In evaluation mode.
-        batch: The samples.
-        slots: The parameters.
-        of: "output" or "loss".
-        batch_norm: "calibrated" or "initial".
-        moments: BatchNorm statistics of the batch, one pair per call.
-        chunk: Number of samples that are differentiated at once.
+    """`gradients_without_rules` of all samples under one `torch.func.vmap`.
 
     Raises:
         Exception: Whatever `torch.func` says when the model cannot be vectorized.
@@ -60,6 +86,40 @@ def functional_gradients(
     with sdpa_kernel(SDPBackend.MATH):  # the fused attentions have no batching rule
         gradients = per_sample(parameters, tensors, batch.targets)
     return {slot: gradients[slot.name].detach().flatten(1) for slot in slots}
+
+
+def one_by_one(
+    model: nn.Module,
+    batch: Batch,
+    slots: Sequence[Slot],
+    *,
+    of: str,
+    batch_norm: str,
+    moments: Sequence[Moments],
+) -> dict[Slot, Tensor]:
+    """`gradients_without_rules` by an ordinary forward and backward pass for each sample.
+
+    Raises:
+        Exception: Whatever the model says when it gets a single sample.
+    """
+    parameters = [slot.parameter for slot in slots]
+    rows: dict[Slot, list[Tensor]] = {slot: [] for slot in slots}
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    try:
+        for i in range(batch.n):
+            one = batch.part(i, i + 1)
+            with BatchNormStatistics(batch_norm, moments):
+                outputs = one.call(model)
+            found = trained_gradients(total_objective(outputs, one.targets, of, 1), slots)
+            for slot, gradient in zip(slots, found, strict=True):
+                rows[slot].append(
+                    (torch.zeros_like(slot.parameter) if gradient is None else gradient).flatten()
+                )
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+    return {slot: torch.stack(gradients) for slot, gradients in rows.items()}
 
 
 def _split(batch: Batch) -> tuple[list[Tensor], list[int | None]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from knas.gradients.passes import Skipped
+from knas.gradients.settings import Skipped
 
 
 @dataclass(frozen=True)

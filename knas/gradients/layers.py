@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from knas import native
 from knas.errors import UsageError
 
 
@@ -52,6 +53,12 @@ class Layers:
     layers: list[Layer]
     slots: dict[int, Slot]
     frozen: list[str]
+
+    @property
+    def like(self) -> Tensor:
+        """An empty tensor of the type that gradients are accumulated in, on their device."""
+        first = self.layers[0].slots[0].parameter
+        return first.new_empty(0, dtype=native.accumulate_type(first))
 
     def slot(self, value: object) -> Slot | None:
         """The slot of a parameter of the model; None for anything else."""

@@ -83,10 +83,16 @@ def total_objective(outputs: object, targets: Tensor | None, of: str, n: int) ->
     return F.cross_entropy(output, targets, reduction="sum")
 
 
-def trained_gradients(objective: Tensor, slots: Sequence[Slot]) -> tuple[Tensor | None, ...]:
-    """Gradient of each parameter by an ordinary backward pass; None where there is none."""
+def trained_gradients(
+    objective: Tensor, slots: Sequence[Slot], *, twice: bool = False
+) -> tuple[Tensor | None, ...]:
+    """Gradient of each parameter by an ordinary backward pass; None where there is none.
+
+    With `twice` they can be differentiated again.
+    """
+    parameters = [slot.parameter for slot in slots]
     try:
-        return torch.autograd.grad(objective, [slot.parameter for slot in slots], allow_unused=True)
+        return torch.autograd.grad(objective, parameters, allow_unused=True, create_graph=twice)
     except RuntimeError as error:
         if "modified by an inplace operation" not in str(error):
             raise

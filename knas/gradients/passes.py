@@ -5,59 +5,36 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from knas import native
 from knas.errors import KnasError, UsageError
-from knas.gradients.arguments import one_of
 from knas.gradients.batch import Batch
-from knas.gradients.batch_norm import POLICIES, BatchNormStatistics, Moments
+from knas.gradients.batch_norm import BatchNormStatistics, Moments
 from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
-from knas.gradients.collect import Collector, FullCollector, SampledCollector
-from knas.gradients.functional import functional_gradients, one_line
+from knas.gradients.collect import (
+    Collector,
+    FullCollector,
+    RankCollector,
+    ReachCollector,
+    SampledCollector,
+    Together,
+)
+from knas.gradients.functional import gradients_without_rules, one_line
+from knas.gradients.inputs import InputGradients
 from knas.gradients.layers import Layer, Layers, Slot, layers_of, no_parameters
+from knas.gradients.look import Look
 from knas.gradients.memory import activation_budget, is_out_of_memory
-from knas.gradients.objective import OBJECTIVES, no_gradient_path, total_objective, trained_gradients
+from knas.gradients.objective import no_gradient_path, total_objective, trained_gradients
 from knas.gradients.sampling import Sampler
+from knas.gradients.settings import Settings
 from knas.gradients.undisturbed import seed_random_state, undisturbed
+from knas.gradients.watch import Watcher, finished, watched
 
 Result = TypeVar("Result")
-
-
-class Skipped(NamedTuple):
-    """A parameter whose gradient is not in the result, and why."""
-
-    name: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How gradients are taken.
-
-    `parts` fixes the parts of the batch (mini-batches that are units of their own); else `micro_batch` is their size,
-    and None takes the whole batch, or less where that does not fit the memory. `grouped` takes the statistics of all
-    layers in a few launches after the backward pass instead of two for each layer within it, for the memory of all
-    output gradients.
-
-    Raises:
-        UsageError: `of` or `batch_norm` is not among `OBJECTIVES` and `POLICIES`.
-    """
-
-    of: str = "output"
-    batch_norm: str = "calibrated"
-    seed: int = 0
-    micro_batch: int | None = None
-    parts: tuple[int, ...] | None = None
-    grouped: bool = False
-
-    def __post_init__(self) -> None:
-        """Checks the names."""
-        one_of("of", self.of, OBJECTIVES)
-        one_of("batch_norm", self.batch_norm, POLICIES)
 
 
 @dataclass
@@ -72,6 +49,9 @@ class Gradients:
     _moments: list[Moments] | None = field(init=False, default=None)
     _samples_first: list[bool] | None = field(init=False, default=None)
     _as_given: Batch = field(init=False)
+    _watching: Sequence[Callable[[], Watcher]] = field(init=False, default=())
+    _inputs: InputGradients | None = field(init=False, default=None)
+    _entries: dict[Layer, Tensor] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layers = layers_of(self.model)
@@ -87,34 +67,88 @@ class Gradients:
     @property
     def like(self) -> Tensor:
         """An empty tensor of the type and device of the gradients."""
-        first = self.layers.layers[0].slots[0].parameter
-        return first.new_empty(0, dtype=native.accumulate_type(first))
+        return self.layers.like
 
-    # What is asked for -------------------------------------------------------------------------------------------
+    def look(
+        self,
+        sampler: Sampler | None = None,
+        *,
+        fuse: bool = True,
+        full: bool = False,
+        reach: bool = False,
+        ranks: bool = False,
+        inputs: bool = False,
+        watchers: Sequence[Callable[[], Watcher]] = (),
+    ) -> Look:
+        """Takes the passes once for all that is asked for.
+
+        Args:
+            sampler: Which entries' gradients are sampled; None for none.
+            fuse: Whether the sampled gradients' `native.STATISTICS` are all that is wanted of them.
+            full: Whether Gram matrices of all parameters are wanted.
+            reach: Whether it is wanted how large the output gradients of layers are.
+            ranks: Whether effective ranks of inputs and output gradients of layers are wanted.
+            inputs: Whether gradients of the inputs are wanted.
+            watchers: Make what watches the forward pass; they see nothing of a batch that comes in parts.
+        """
+        fuse = fuse and self.settings.parts is None
+        self._entries = {} if sampler is None else {layer: sampler(layer) for layer in self.layers.layers}
+        entries = self._on_device(self._entries)
+
+        def run(sizes: Sequence[int]) -> Look:
+            look = Look()
+            one = fuse and len(sizes) == 1
+            if sampler is not None:
+                look.sampled = SampledCollector(self.layers, entries, fuse=one, grouped=self.settings.grouped)
+            look.full = FullCollector.rounds(self.layers, sizes, self.like) if full else []
+            look.reach = ReachCollector(self.layers) if reach else None
+            look.ranks = RankCollector(self.layers, len(sizes), self.settings.seed) if ranks else None
+            look.inputs = self._inputs = InputGradients() if inputs else None
+            self._watching = watchers
+            first = [
+                collector for collector in (look.sampled, look.reach, look.ranks, *look.full[:1]) if collector
+            ]
+            look.watchers = self._round(sizes, Together(self.layers, first))
+            self._inputs, self._watching = None, ()
+            for collector in look.full[1:]:
+                self._round(sizes, collector)
+            return look
+
+        with undisturbed(self.model, self.settings.seed, frozen=True):
+            look = self._in_micro_batches(run)
+            look.extra = self._uncovered(look.collectors)
+        for collector in look.collectors:
+            self._note_skipped(collector, look.extra)
+        return look
 
     def statistics(self, sampler: Sampler) -> dict[Layer, Tensor]:
         """`native.STATISTICS` [4] of the sampled gradients of each layer, on the model's device."""
-        collector = self._sampled(sampler, fuse=self.settings.parts is None)
-        found = dict(collector.statistics)
-        for layer, rows in self._vectors(collector).items():
+        return self.statistics_in(self.look(sampler))
+
+    def statistics_in(self, look: Look) -> dict[Layer, Tensor]:
+        """`statistics` from a look with a sampler."""
+        assert look.sampled
+        found = dict(look.sampled.statistics)
+        for layer, rows in self.vectors_in(look).items():
             found[layer] = native.gram_statistics(rows)[: len(native.STATISTICS)]
         return {layer: found[layer] for layer in self.layers.layers if layer in found}
 
     def vectors(self, sampler: Sampler) -> dict[Layer, Tensor]:
         """Sampled per-sample gradients [n, s] of each layer; means over the parts [parts, s] where those are fixed."""
-        return self._vectors(self._sampled(sampler, fuse=False))
+        return self.vectors_in(self.look(sampler, fuse=False))
 
     def matrices(self) -> dict[Layer, Tensor]:
         """Gram matrix [n, n] of all parameters of each layer, in float64."""
-        with undisturbed(self.model, self.settings.seed, frozen=True):
-            collectors = self._in_micro_batches(self._full_rounds)
-            extra = self._uncovered(collectors)
-        found = {}
-        for collector in collectors:
-            self._note_skipped(collector, extra)
-            for layer in self.layers.layers:
-                if layer in collector.wanted and self._kept(layer):
-                    found[layer] = self._full_matrix(collector, layer, extra)
+        return self.matrices_in(self.look(full=True))
+
+    def matrices_in(self, look: Look) -> dict[Layer, Tensor]:
+        """`matrices` from a look at full gradients."""
+        found = {
+            layer: self._full_matrix(collector, layer, look.extra)
+            for collector in look.full
+            for layer in collector.wanted
+            if self._kept(layer)
+        }
         return {layer: found[layer] for layer in self.layers.layers if layer in found}
 
     def mean_gradients(self) -> dict[Slot, Tensor]:
@@ -127,37 +161,27 @@ class Gradients:
 
     # Rounds over the parts of the batch --------------------------------------------------------------------------
 
-    def _sampled(self, sampler: Sampler, *, fuse: bool) -> SampledCollector:
-        self._entries = entries = {layer: sampler(layer) for layer in self.layers.layers}
+    def _on_device(self, entries: dict[Layer, Tensor]) -> dict[Layer, Tensor]:
+        if not entries:
+            return {}
         moved = torch.cat(list(entries.values())).to(self.like.device)  # one copy for all layers
         parts = moved.split([part.numel() for part in entries.values()])
-        on_device = dict(zip(entries, parts, strict=True))
+        return dict(zip(entries, parts, strict=True))
 
-        def run(sizes: Sequence[int]) -> SampledCollector:
-            collector = SampledCollector(
-                self.layers, on_device, fuse=fuse and len(sizes) == 1, grouped=self.settings.grouped
-            )
-            self._round(sizes, collector)
-            return collector
-
-        with undisturbed(self.model, self.settings.seed, frozen=True):
-            collector = self._in_micro_batches(run)
-            self._extra = self._uncovered([collector])
-        self._note_skipped(collector, self._extra)
-        return collector
-
-    def _vectors(self, collector: SampledCollector) -> dict[Layer, Tensor]:
+    def vectors_in(self, look: Look) -> dict[Layer, Tensor]:
+        """`vectors` from a look with a sampler, of the layers whose statistics were not taken at once."""
+        assert look.sampled
         found = {}
         for layer in self.layers.layers:
-            if layer in collector.statistics or not self._kept(layer):
+            if layer in look.sampled.statistics or not self._kept(layer):
                 continue
-            entries = collector.entries[layer]
-            rows = collector.joined(layer, entries.numel(), self.like)
+            entries = look.sampled.entries[layer]
+            rows = look.sampled.joined(layer, entries.numel(), self.like)
             keep = torch.ones_like(entries, dtype=torch.bool)
             for slot in layer.slots:
                 inside = slot.holds(entries)
-                if slot in self._extra:
-                    rows[:, inside] = self._extra[slot][:, entries[inside] - slot.offset].to(rows)
+                if slot in look.extra:
+                    rows[:, inside] = look.extra[slot][:, entries[inside] - slot.offset].to(rows)
                 elif slot.name in self.skipped:
                     keep &= ~inside
             found[layer] = self._unit_means(rows[:, keep])
@@ -167,29 +191,6 @@ class Gradients:
         if self.settings.parts is None:
             return rows
         return torch.stack([part.mean(0) for part in rows.split(list(self.settings.parts))])
-
-    def _full_rounds(self, sizes: Sequence[int]) -> list[FullCollector]:
-        fuse = len(sizes) == 1
-        rounds = [set(self.layers.layers)] if fuse else self._layer_groups()
-        collectors = []
-        for wanted in rounds:
-            collectors.append(FullCollector(self.layers, fuse=fuse, wanted=wanted))
-            self._round(sizes, collectors[-1])
-        return collectors
-
-    def _layer_groups(self) -> list[set[Layer]]:
-        """Layers whose vectors [n, p] fit the memory together, one group for each round over the batch."""
-        limit = activation_budget(self.like.device) / 4
-        groups: list[set[Layer]] = [set()]
-        filled = 0.0
-        for layer in self.layers.layers:
-            size = self.batch.n * layer.size * self.like.element_size()
-            if filled and filled + size > limit:
-                groups.append(set())
-                filled = 0.0
-            groups[-1].add(layer)
-            filled += size
-        return groups
 
     def _full_matrix(self, collector: FullCollector, layer: Layer, extra: dict[Slot, Tensor]) -> Tensor:
         matrix = collector.matrix(layer, self.like)  # columns of uncovered parameters are zero in it
@@ -215,11 +216,13 @@ class Gradients:
                     sums[slot] = sums[slot] + scaled if slot in sums else scaled
         return sums
 
-    def _round(self, sizes: Sequence[int], collector: Collector) -> None:
+    def _round(self, sizes: Sequence[int], collector: Collector) -> list[Watcher]:
+        watchers: list[Watcher] = []
         for part in self._parts(sizes):
-            self._part(part, collector, whole=self._whole(sizes))
+            watchers = self._part(part, collector, whole=self._whole(sizes))
         if not collector.reached and not collector.uncovered:
             raise no_gradient_path()
+        return watchers
 
     def _parts(self, sizes: Sequence[int]) -> Iterator[Batch]:
         start = 0
@@ -227,19 +230,28 @@ class Gradients:
             yield self.batch.part(start, start + size)
             start += size
 
-    def _part(self, part: Batch, collector: Collector, *, whole: bool) -> None:
+    def _part(self, part: Batch, collector: Collector, *, whole: bool) -> list[Watcher]:
         copied: frozenset[int] = frozenset()
         budget = activation_budget(self.like.device) if self.settings.parts is None else None
         while True:
             statistics = self._statistics(whole=whole)
             capture = Capture(
-                self.layers, part.n, statistics, collector.receive, copied, budget, self._samples_first
+                self.layers,
+                part.n,
+                statistics,
+                collector.receive,
+                copied,
+                budget,
+                self._samples_first,
+                collector.receives_inputs,
             )
             # A repeated part draws the same random numbers.
             seed_random_state(self.settings.seed, (slot.parameter for slot in self.layers.slots.values()))
+            watchers = [make() for make in self._watching] if part is self.batch else []
+            given = part if self._inputs is None else self._inputs.attach(part, capture.anchor)
             try:
-                with capture:
-                    outputs = part.call(self.model)
+                with capture, watched(watchers, self.model, part.n):
+                    outputs = given.call(self.model)
             except AmbiguousSamples:
                 self._samples_first = self._find_samples(collector)
                 continue
@@ -252,7 +264,10 @@ class Gradients:
             collector.begin(capture)
             if objective.requires_grad:
                 torch.autograd.grad(objective, capture.anchor, allow_unused=True)
-            return collector.end()
+            collector.end()
+            if self._inputs is not None:
+                self._inputs.end()
+            return finished(watchers, outputs, part.n)
 
     def _find_samples(self, collector: Collector) -> list[bool]:
         """For each call of a layer, whether its first axis changes with the number of samples."""
@@ -333,18 +348,18 @@ class Gradients:
     # Parameters that no rule covers ------------------------------------------------------------------------------
 
     def _uncovered(self, collectors: Sequence[Collector]) -> dict[Slot, Tensor]:
-        """Gradients of uncovered parameters by `torch.func`; what it cannot do is noted in `skipped`."""
+        """Gradients of parameters that no rule covers; what can't be had is noted in `skipped`."""
         reasons = {slot: reason for collector in collectors for slot, reason in collector.uncovered.items()}
         if not reasons:
             return {}
         failure = "samples are coupled by the statistics of the batch" if self._coupled() else ""
         if not failure:
             try:
-                return self._functional(list(reasons))
-            except Exception as error:  # whatever a model's own code may raise under vmap
+                return self._without_rules(list(reasons))
+            except Exception as error:  # whatever a model's own code may raise
                 failure = one_line(error)
         self.skipped.update(
-            {slot.name: f"{reason}; torch.func: {failure}" for slot, reason in reasons.items()}
+            {slot.name: f"{reason}; one sample alone: {failure}" for slot, reason in reasons.items()}
         )
         return {}
 
@@ -353,18 +368,15 @@ class Gradients:
         coupling = self.settings.batch_norm == "batch" or self.settings.parts is not None
         return coupling and self._has_batch_norm()
 
-    def _functional(self, slots: list[Slot]) -> dict[Slot, Tensor]:
-        settings = self.settings
-        size = self.settings.micro_batch or self.batch.n
-        moments = self._moments if self._moments is not None else []
-        return functional_gradients(
+    def _without_rules(self, slots: list[Slot]) -> dict[Slot, Tensor]:
+        return gradients_without_rules(
             self.model,
             self.batch,
             slots,
-            of=settings.of,
-            batch_norm=settings.batch_norm,
-            moments=moments,
-            chunk=size,
+            of=self.settings.of,
+            batch_norm=self.settings.batch_norm,
+            moments=self._moments or [],
+            chunk=self.settings.micro_batch or self.batch.n,
         )
 
     def _note_skipped(self, collector: Collector, extra: dict[Slot, Tensor]) -> None:

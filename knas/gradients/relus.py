@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
+from typing_extensions import override
 
 from knas import native
-from knas.errors import NotFiniteError, UsageError
+from knas.errors import KnasError, NotFiniteError, UsageError
 from knas.gradients.batch import Batch
-from knas.gradients.batch_norm import BatchNormStatistics
-from knas.gradients.objective import output_tensor
-from knas.gradients.undisturbed import undisturbed
+from knas.gradients.watch import Watcher, unwatched, watch
 
 RELUS: frozenset[Any] = frozenset(
     {
@@ -45,25 +44,41 @@ RELUS: frozenset[Any] = frozenset(
 CodeReceiver = Callable[[Tensor], None]
 
 
-class ReLUs(TorchFunctionMode):
+class ReLUs(TorchFunctionMode, Watcher):
     """Hands on the code of every ReLU that is called within it, and counts them.
 
     Args:
-        n: Number of samples, along the first axis of every ReLU's input.
-        receive: Takes each code.
+        receive: Takes each code, in the order of the calls.
     """
 
-    def __init__(self, n: int, receive: CodeReceiver) -> None:
+    def __init__(self, receive: CodeReceiver) -> None:
         super().__init__()
-        self.n, self.receive = n, receive
+        self.receive, self.n = receive, 0
         self.calls = 0
+
+    @override
+    def watching(self, model: nn.Module, n: int) -> ReLUs:
+        self.n = n  # samples, along the first axis of every ReLU's input
+        return self
+
+    @override
+    def finish(self) -> None:
+        if self.calls == 0:
+            raise UsageError(
+                "model: no ReLU ran in its forward pass, so there are no activation patterns to compare; "
+                "use a proxy of gradients, such as 'mgm'"
+            )
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Looks at the input of a ReLU before it runs, since it may overwrite it."""
-        if func in RELUS:
-            self._look(args[0] if args else (kwargs or {})["input"])
+        if func in RELUS and self.error is None:
+            try:
+                with unwatched():
+                    self._look(args[0] if args else (kwargs or {})["input"])
+            except KnasError as error:
+                self.error = error
         return func(*args, **(kwargs or {}))
 
     def _look(self, values: Tensor) -> None:
@@ -89,8 +104,7 @@ def watch_relus(
         model: Any module.
         batch: n samples on its device.
         receive: Takes the code of each ReLU, bool [n, units], in the order of the calls.
-        batch_norm: What BatchNorm normalizes by: the statistics of the batch ("calibrated" and "batch" are the same
-            here) or "initial".
+        batch_norm: What BatchNorm normalizes by; see `knas.gradients.watch.watch`.
         seed: For what the model draws in its forward pass.
 
     Returns:
@@ -100,14 +114,8 @@ def watch_relus(
         UsageError: There was none, or its input does not have the samples first.
         NotFiniteError: NaN or Inf in the input of a ReLU or in the output.
     """
-    relus = ReLUs(batch.n, receive)
-    with undisturbed(model, seed, frozen=True), torch.no_grad(), BatchNormStatistics(batch_norm), relus:
-        outputs = batch.call(model)
-    if relus.calls == 0:
-        raise UsageError(
-            "model: no ReLU ran in its forward pass, so there are no activation patterns to compare; "
-            "use a proxy of gradients, such as 'mgm'"
-        )
-    if not bool(torch.isfinite(output_tensor(outputs, batch.n)).all()):
-        raise NotFiniteError("output: NaN or Inf; the network or its initialization is unstable")
+    relus = ReLUs(receive)
+    watch(model, batch, [relus], batch_norm=batch_norm, seed=seed)
+    if relus.error is not None:
+        raise relus.error
     return relus.calls

@@ -7,13 +7,58 @@ from collections.abc import Sequence
 from typing import Any
 
 from knas.errors import UsageError
+from knas.proxies.az_nas import AZNAS, AZComplexity, AZExpressivity, AZProgressivity, AZTrainability
 from knas.proxies.base import LayerScore, Proxy, Score
+from knas.proxies.composite import Knas
+from knas.proxies.features import FeatureEntropy
+from knas.proxies.grams import Coherence, GradientBalance, GramEntropy, GramNorm, MinEigenvalue
+from knas.proxies.jacob_cov import JacobCov
 from knas.proxies.linear_regions import LinearRegions
 from knas.proxies.mgm import MGM
 from knas.proxies.naswot import NASWOT
 from knas.proxies.ntk_condition import NTKCondition
+from knas.proxies.population import rank_sum
+from knas.proxies.ranks import FeatureRank, GradientEntropy
+from knas.proxies.size import FLOPs, LayerCount, Params
+from knas.proxies.synflow import SynFlow
+from knas.proxies.weights import SNIP, Fisher, GradNorm, GraSP
+from knas.proxies.zen import Zen
+from knas.proxies.zico import ZiCo
 
-_PROXIES: dict[str, type[Proxy]] = {kind.name: kind for kind in (MGM, NASWOT, NTKCondition, LinearRegions)}
+_PROXIES: dict[str, type[Proxy]] = {
+    kind.name: kind
+    for kind in (
+        MGM,
+        NASWOT,
+        NTKCondition,
+        LinearRegions,
+        Knas,
+        FeatureRank,
+        GradientEntropy,
+        GradientBalance,
+        GramNorm,
+        Coherence,
+        GramEntropy,
+        MinEigenvalue,
+        FeatureEntropy,
+        GradNorm,
+        SNIP,
+        GraSP,
+        Fisher,
+        SynFlow,
+        JacobCov,
+        Zen,
+        ZiCo,
+        AZNAS,
+        AZExpressivity,
+        AZProgressivity,
+        AZTrainability,
+        AZComplexity,
+        Params,
+        FLOPs,
+        LayerCount,
+    )
+}
 
 
 def names() -> tuple[str, ...]:
@@ -38,7 +83,8 @@ def create(name: str, **options: Any) -> Proxy:
     if unknown:
         known = kind.options()
         raise UsageError(
-            f"{unknown[0]}: not an option of proxy {name!r}, which has {', '.join(known)}{_hint(unknown[0], known)}"
+            f"{unknown[0]}: not an option of proxy {name!r}, which has {', '.join(known) or 'none'}"
+            f"{_hint(unknown[0], known)}"
         )
     return kind(**options)
 
@@ -49,13 +95,39 @@ def _hint(given: object, known: Sequence[str]) -> str:
 
 
 __all__ = [
+    "AZNAS",
     "MGM",
     "NASWOT",
+    "SNIP",
+    "AZComplexity",
+    "AZExpressivity",
+    "AZProgressivity",
+    "AZTrainability",
+    "Coherence",
+    "FLOPs",
+    "FeatureEntropy",
+    "FeatureRank",
+    "Fisher",
+    "GraSP",
+    "GradNorm",
+    "GradientBalance",
+    "GradientEntropy",
+    "GramEntropy",
+    "GramNorm",
+    "JacobCov",
+    "Knas",
+    "LayerCount",
     "LayerScore",
     "LinearRegions",
+    "MinEigenvalue",
     "NTKCondition",
+    "Params",
     "Proxy",
     "Score",
+    "SynFlow",
+    "Zen",
+    "ZiCo",
     "create",
     "names",
+    "rank_sum",
 ]

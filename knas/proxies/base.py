@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import math
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from knas.errors import UsageError
+from knas.errors import NotFiniteError, UsageError
 from knas.gradients import Batch, Skipped
+from knas.observations import Findings, Observation, PerLayer, observe
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,64 @@ class Proxy(ABC):
         Raises:
             KnasError: There is no score, and why.
         """
+
+
+class Observing(Proxy):
+    """A proxy that looks at what passes show, which several such proxies can share.
+
+    A subclass says what it looks at and what it makes of it; see `knas.observations`.
+    """
+
+    @property
+    def own_passes(self) -> bool:
+        """Whether its options ask for passes of its own after all, so that only `score` can score."""
+        return False
+
+    @abstractmethod
+    def observations(self) -> tuple[Observation[Any], ...]:
+        """What it looks at."""
+
+    @abstractmethod
+    def read(self, model: nn.Module, findings: Findings) -> Score:
+        """What it makes of what was found.
+
+        Raises:
+            KnasError: There is no score, and why.
+        """
+
+    def score(self, model: nn.Module, batch: Batch, *, seed: int = 0) -> Score:
+        """Scores a network by the passes that its observations take."""
+        return self.judged(model, observe(model, batch, self.observations(), seed=seed))
+
+    def judged(self, model: nn.Module, findings: Findings) -> Score:
+        """The score, with the time that its passes and its reading took.
+
+        Raises:
+            KnasError: There is none, or none that is finite.
+        """
+        started = time.perf_counter()
+        score = self.read(model, findings)
+        seconds = findings.seconds_of(self.observations()) + time.perf_counter() - started
+        return finite(dataclasses.replace(score, seconds=seconds))
+
+
+def finite(score: Score) -> Score:
+    """The score itself.
+
+    Raises:
+        NotFiniteError: Its value is NaN or infinite.
+    """
+    if not math.isfinite(score.value):
+        raise NotFiniteError(
+            f"{score.proxy}: NaN or Inf ({score.value}); the network or its initialization is unstable"
+        )
+    return score
+
+
+def layer_scores(per_layer: PerLayer, values: Iterable[float]) -> tuple[LayerScore, ...]:
+    """The layers' shares of a score, one value for each layer."""
+    rows = zip(per_layer.layers, per_layer.parameters, values, strict=True)
+    return tuple(LayerScore(layer.name, layer.kind, parameters, value) for layer, parameters, value in rows)
 
 
 def on_device(model: nn.Module, device: torch.device | str | None) -> tuple[nn.Module, torch.device]:

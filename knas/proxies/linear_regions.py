@@ -11,12 +11,14 @@ from torch import Tensor, nn
 
 from knas.errors import UsageError
 from knas.gradients import POLICIES, Batch, one_of, watch_relus
-from knas.proxies.base import Proxy, Score
-from knas.proxies.checks import positive, refuse_unusable_weights
+from knas.gradients.checks import refuse_unusable_weights
+from knas.observations import Findings, ForwardPass, ReLUCodes
+from knas.proxies.base import Observing, Score
+from knas.proxies.checks import positive
 
 
 @dataclass(frozen=True)
-class LinearRegions(Proxy):
+class LinearRegions(Observing):
     """The number of distinct activation patterns among samples (Chen et al., ICLR 2021, arXiv 2102.11535).
 
     A network of ReLUs is linear wherever no unit changes between on and off; two samples with the same pattern of all
@@ -52,6 +54,21 @@ class LinearRegions(Proxy):
         if not isinstance(self.one_channel, bool):
             raise UsageError(f"one_channel: true or false expected, got {self.one_channel!r}")
 
+    @property
+    def own_passes(self) -> bool:
+        """Whether it looks at patches, which no other proxy does."""
+        return self.patches is not None
+
+    def observations(self) -> tuple[ReLUCodes]:
+        """The Hamming kernel."""
+        return (ReLUCodes(ForwardPass(self.batch_norm)),)
+
+    def read(self, model: nn.Module, findings: Findings) -> Score:
+        """Two samples share a region where they agree in all units."""
+        kernel = findings[ReLUCodes(ForwardPass(self.batch_norm))]
+        first = (kernel.matrix == kernel.units).int().argmax(1)  # the first sample with the same code
+        return Score(float(len(first.unique())), self.name)
+
     def score(self, model: nn.Module, batch: Batch, *, seed: int = 0) -> Score:
         """Scores a network by one forward pass without gradients; it has no shares of layers.
 
@@ -59,15 +76,14 @@ class LinearRegions(Proxy):
             KnasError: The network has no ReLU, some activation is not finite, or patches are asked of other inputs
                 than images.
         """
+        if self.patches is None:
+            return super().score(model, batch, seed=seed)
         started = time.perf_counter()
         refuse_unusable_weights(model)
-        if self.patches is not None:
-            images = random_patches(
-                _images(batch), self.patches, self.patch, seed, one_channel=self.one_channel
-            )
-            batch = Batch(images, None, self.patches)
-        regions = Regions(batch.n)
-        watch_relus(model, batch, regions.add, batch_norm=self.batch_norm, seed=seed)
+        images = random_patches(_images(batch), self.patches, self.patch, seed, one_channel=self.one_channel)
+        regions = Regions(self.patches)
+        patches = Batch(images, None, self.patches)
+        watch_relus(model, patches, regions.add, batch_norm=self.batch_norm, seed=seed)
         return Score(float(regions.count), self.name, seconds=time.perf_counter() - started)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from dataclasses import dataclass
@@ -12,21 +13,11 @@ from torch import Tensor, nn
 
 from knas import native
 from knas.errors import UsageError
-from knas.gradients import (
-    OBJECTIVES,
-    POLICIES,
-    Batch,
-    Gradients,
-    Layer,
-    Settings,
-    Skipped,
-    all_entries,
-    leading_entries,
-    one_of,
-    random_entries,
-)
-from knas.proxies.base import LayerScore, Proxy, Score
-from knas.proxies.checks import non_finite_gradients, positive, refuse_non_finite_weights
+from knas.gradients import OBJECTIVES, POLICIES, Batch, Gradients, Layer, Skipped, leading_entries, one_of
+from knas.gradients.checks import non_finite_gradients, refuse_non_finite_weights
+from knas.observations import CapturePass, Findings, SampledStatistics
+from knas.proxies.base import LayerScore, Observing, Score, layer_scores
+from knas.proxies.checks import positive
 
 ESTIMATORS = ("sampled", "full", "split", "released")
 UNITS = ("sample", "batch")
@@ -35,7 +26,7 @@ _MEAN, _SPLIT = native.STATISTICS.index("mean"), native.STATISTICS.index("split"
 
 
 @dataclass(frozen=True)
-class MGM(Proxy):
+class MGM(Observing):
     """The mean of the Gram matrix of gradients G[i, j] = <g_i, g_j>.
 
     Estimators, with g_i the gradient of sample i, g^_i^m its sampled entries of layer m, M layers and n samples:
@@ -96,54 +87,61 @@ class MGM(Proxy):
         """Whether gradients of the loss are asked for."""
         return self.of == "loss"
 
+    @property
+    def own_passes(self) -> bool:
+        """Whether the value comes from whole gradients, by passes that no other proxy takes."""
+        full = self.estimator == "sampled" and self.sample is None
+        return full or self.estimator in ("full", "released")
+
+    @property
+    def _pass(self) -> CapturePass:
+        assert self.of
+        assert self.batch_norm
+        batches = self.batches if self.unit == "batch" else None
+        return CapturePass(self.of, self.batch_norm, self.micro_batch, batches)
+
+    @property
+    def _sampled(self) -> SampledStatistics:
+        return SampledStatistics(self._pass, self.sample)
+
+    def observations(self) -> tuple[SampledStatistics]:
+        """The statistics of sampled gradients."""
+        return (self._sampled,)
+
+    def read(self, model: nn.Module, findings: Findings) -> Score:
+        """The sum of the layers' statistics."""
+        found, counts = findings[self._sampled]
+        column = _MEAN if self.estimator == "sampled" else _SPLIT
+        numbers = found.values[:, column].tolist()
+        if self.estimator == "sampled":
+            return self._score(layer_scores(found, numbers), math.fsum(numbers) / len(numbers), found.skipped)
+        shares = [number / max(count, 1) for number, count in zip(numbers, counts, strict=True)]
+        return self._score(
+            layer_scores(found, shares), math.fsum(numbers) / max(sum(counts), 1), found.skipped
+        )
+
     def score(self, model: nn.Module, batch: Batch, *, seed: int = 0) -> Score:
         """Scores a network; see the class for the formulas."""
+        if not self.own_passes:
+            return super().score(model, batch, seed=seed)
         started = time.perf_counter()
-        gradients = Gradients(model, batch, self._settings(batch.n, seed))
+        gradients = Gradients(model, batch, self._pass.settings(batch.n, seed))
         refuse_non_finite_weights(gradients.layers)
-        values, value = self._values(gradients, seed)
+        values = _released(gradients) if self.estimator == "released" else _full(gradients)
         layers = tuple(
             LayerScore(layer.name, layer.kind, gradients.parameters_of(layer), share)
             for layer, share in values.items()
         )
+        skipped = tuple(Skipped(*item) for item in gradients.skipped.items())
+        return dataclasses.replace(
+            self._score(layers, math.fsum(values.values()), skipped), seconds=time.perf_counter() - started
+        )
+
+    def _score(self, layers: tuple[LayerScore, ...], value: float, skipped: tuple[Skipped, ...]) -> Score:
         if not math.isfinite(value):
             overflowing = (layer.name for layer in layers if not math.isfinite(layer.value))
             raise non_finite_gradients(next(overflowing, "the sum over layers"))
-        skipped = tuple(Skipped(*item) for item in gradients.skipped.items())
-        return Score(value, self.name, layers, skipped, time.perf_counter() - started)
-
-    def _settings(self, n: int, seed: int) -> Settings:
-        assert self.of
-        assert self.batch_norm
-        parts = None
-        if self.unit == "batch":
-            if n < self.batches:
-                raise UsageError(
-                    f"inputs: unit='batch' cuts them into batches = {self.batches} mini-batches, "
-                    f"got only {n} samples; pass more of them, or fewer batches"
-                )
-            parts = tuple(n // self.batches + (k < n % self.batches) for k in range(self.batches))
-        return Settings(self.of, self.batch_norm, seed, self.micro_batch, parts)
-
-    def _values(self, gradients: Gradients, seed: int) -> tuple[dict[Layer, float], float]:
-        """Each layer's share, and the score."""
-        if self.estimator == "full" or (self.estimator == "sampled" and self.sample is None):
-            shares = _full(gradients)
-            return shares, math.fsum(shares.values())
-        if self.estimator == "released":
-            shares = _released(gradients)
-            return shares, math.fsum(shares.values())
-        sampler = all_entries if self.sample is None else random_entries(self.sample, seed)
-        found = gradients.statistics(sampler)
-        numbers = torch.stack(list(found.values())).cpu().tolist()  # the one copy from the device
-        if self.estimator == "sampled":
-            shares = {layer: row[_MEAN] for layer, row in zip(found, numbers, strict=True)}
-            return shares, math.fsum(shares.values()) / len(shares)
-        counts = {layer: gradients.sampled_entries(layer) for layer in found}
-        shares = {
-            layer: row[_SPLIT] / max(counts[layer], 1) for layer, row in zip(found, numbers, strict=True)
-        }
-        return shares, math.fsum(row[_SPLIT] for row in numbers) / max(sum(counts.values()), 1)
+        return Score(value, self.name, layers, skipped)
 
 
 def _full(gradients: Gradients) -> dict[Layer, float]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from knas.gradients import OBJECTIVES, POLICIES, Batch, Gradients, Settings, Skipped, one_of
-from knas.proxies.base import LayerScore, Proxy, Score
-from knas.proxies.checks import non_finite_gradients, positive, refuse_non_finite_weights
+from knas.observations import PerLayer
+from knas.proxies.grams import GramProxy
 
 
 @dataclass(frozen=True)
-class NTKCondition(Proxy):
+class NTKCondition(GramProxy):
     """Minus the condition number of the neural tangent kernel (Chen et al., ICLR 2021, arXiv 2102.11535).
 
     The kernel is the Gram matrix G[i, j] = <g_i, g_j> of per-sample gradients of the summed output, and the score is
@@ -41,55 +39,23 @@ class NTKCondition(Proxy):
 
     name: ClassVar[str] = "ntk-condition"
 
-    of: str = "output"
-    batch_norm: str = "calibrated"
-    micro_batch: int | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        one_of("of", self.of, OBJECTIVES)
-        one_of("batch_norm", self.batch_norm, POLICIES)
-        if self.micro_batch is not None:
-            positive("micro_batch", self.micro_batch, 1)
-
-    @property
-    def needs_targets(self) -> bool:
-        """Whether gradients of the loss are asked for."""
-        return self.of == "loss"
-
-    def score(self, model: nn.Module, batch: Batch, *, seed: int = 0) -> Score:
-        """Scores a network by one forward and one backward pass."""
-        started = time.perf_counter()
-        gradients = Gradients(model, batch, Settings(self.of, self.batch_norm, seed, self.micro_batch))
-        refuse_non_finite_weights(gradients.layers)
-        found = gradients.matrices()
-        matrices = torch.stack(list(found.values())).cpu()  # [layers, n, n]
-        finite = torch.isfinite(matrices).flatten(1).all(1)
-        if not finite.all():
-            raise non_finite_gradients(list(found)[int(finite.int().argmin())].name)
-        worst = 1 / (batch.n * torch.finfo(gradients.like.dtype).eps)
-        whole, *parts = (
-            -condition_numbers(torch.cat((matrices.sum(0, keepdim=True), matrices)), worst)
-        ).tolist()
-        layers = tuple(
-            LayerScore(layer.name, layer.kind, gradients.parameters_of(layer), value)
-            for layer, value in zip(found, parts, strict=True)
-        )
-        skipped = tuple(Skipped(*item) for item in gradients.skipped.items())
-        return Score(whole, self.name, layers, skipped, time.perf_counter() - started)
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """Minus the condition number of the whole matrix, and of each layer's."""
+        worst = 1 / (grams.values.shape[-1] * grams.epsilon)
+        whole = condition_numbers(grams.whole_eigenvalues, worst)
+        return -float(whole), (-condition_numbers(grams.eigenvalues, worst)).tolist()
 
 
-def condition_numbers(matrices: Tensor, worst: float) -> Tensor:
+def condition_numbers(eigenvalues: Tensor, worst: float) -> Tensor:
     """lambda_max / lambda_min of symmetric positive semidefinite matrices, float64.
 
     Args:
-        matrices: [..., n, n].
+        eigenvalues: [..., n] of each, in ascending order.
         worst: What a singular matrix (or one of zeros) has, and no other exceeds.
 
     Returns:
         Condition numbers [...].
     """
-    eigenvalues = torch.linalg.eigvalsh(matrices.double())  # ascending, [..., n]
     smallest, largest = eigenvalues[..., 0], eigenvalues[..., -1]
     singular = smallest * worst <= largest
     return torch.where(singular, worst, largest / torch.where(singular, 1.0, smallest))

@@ -29,7 +29,11 @@ def rank(
     max_train_samples: int | None = None,
     channels: int | None = None,
     cells_per_stage: int | None = None,
-    initialization: str = "kaiming",
+    initialization: str | None = None,
+    model: str | Path | None = None,
+    connection: str | None = None,
+    max_length: int | None = None,
+    text_columns: Sequence[str] | None = None,
     precision: str = "float32",
     run: str | Path | None = None,
     device: str | torch.device | None = None,
@@ -50,15 +54,20 @@ def rank(
         architectures: "all" of the space; a number of them to draw, each of another isomorphism class, the same that
             `knas.search` draws under that seed; or the architectures, as text, indices or objects.
         space: name of a search space, one of `knas.spaces.names()`.
-        dataset: name, Hub id or folder of a data set, as `knas.data.load` takes it.
+        dataset: name, Hub id or folder of a data set, as `knas.data.load` or, for text, `knas.data.load_text` takes it.
         proxy: what scores, one of `knas.proxies.names()`.
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
-        score_samples: images per score.
+        score_samples: images or sentences per score.
         seed: fixes drawn architectures, initial weights, images, and what is random in the score.
         max_train_samples: draw the images from a class-balanced subset of this size.
         channels: of the first stage of a network; None for the benchmark's 16.
         cells_per_stage: of a network; None for the benchmark's 5.
-        initialization: "kaiming" as in the paper, or "default" for PyTorch's.
+        initialization: "kaiming" as in the paper unless given, or "default" for PyTorch's; of text see
+            `knas.spaces.TextSpace.build`.
+        model: of text: the encoder, a Hub id or a folder; None for "roberta-large".
+        connection: of text: how a layer takes several inputs; None for "concatenation".
+        max_length: of text: tokens per sentence or pair; None for what the encoder takes.
+        text_columns: of text: the column of the sentence, or the two of pairs; None finds them.
         precision: of weights and activations, "float32" or "bfloat16": faster, but not the same ranking.
         run: the run's folder; None makes a name from the settings below `runs/`.
         device: such as "cpu" or "cuda"; None takes CUDA where there is one.
@@ -75,7 +84,6 @@ def rank(
         RunError: the folder's files are corrupt or foreign, or another process works in it.
         KnasError: no network could be scored, or a worker process died.
     """
-    from knas import spaces
     from knas.ranking.runner import run_ranking
     from knas.ranking.selection import select
     from knas.ranking.settings import RankSettings
@@ -91,9 +99,13 @@ def rank(
         channels=channels,
         cells_per_stage=cells_per_stage,
         initialization=initialization,
+        model=None if model is None else str(model),
+        connection=connection,
+        max_length=max_length,
+        text_columns=None if text_columns is None else tuple(text_columns),
         precision=precision,
     ).resolved()
-    chosen = select(spaces.create(space), architectures, settings.seed)
+    chosen = select(settings.create_space(), architectures, settings.seed)
     return run_ranking(
         settings, chosen, run, device=device, workers=workers, threads=threads, watcher=progress
     )

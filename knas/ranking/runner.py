@@ -18,7 +18,7 @@ from knas.runs.record import Record, ScoreRow
 from knas.search.evaluator import measure_score, refuse_no_scores
 from knas.search.events import PhaseStarted, RankingOpened, Scored, Watcher, ignore
 from knas.search.machine import find_device
-from knas.search.settings import DATA
+from knas.search.settings import DATA, ENCODER
 from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -48,25 +48,25 @@ def run_ranking(
         threads: of each of them.
         watcher: told every event.
     """
-    from knas import proxies, spaces
-    from knas.search.scorer import Scorer, load_data, score_images
+    from knas import proxies
+    from knas.search.scorer import Scorer, content, draw_batch, load_data
 
-    space = spaces.create(settings.space)
+    space = settings.create_space()
     proxies.create(settings.proxy, **settings.proxy_options)
     where = find_device(device)
     plan = Plan(settings.dataset, where, workers, threads)
     folder = RunFolder(run if run is not None else settings.run_name())
-    folder.check(settings.to_dict(), (DATA,))
+    folder.check(settings.to_dict(), (DATA, ENCODER))
     dataset = load_data(settings)
-    images = score_images(dataset, settings)
-    Scorer(space, settings, images, find_device("cpu"))
+    batch = draw_batch(dataset, settings)
+    Scorer(space, settings, batch, find_device("cpu"))
     classes = list(dict.fromkeys(chosen.values()))
-    config = {**settings.to_dict(), DATA: dataset.fingerprint}
+    config = {**settings.to_dict(), **content(dataset, space, settings)}
     with folder.opened(config) as record:
         found = {one: row for one in classes if (row := record.score(str(one))) is not None}
         todo = [one for one in classes if one not in found]
         plan = plan.settled(len(todo))
-        source = _Source(space, Job.of(settings, images, str(where), plan.threads), plan.workers or 1)
+        source = _Source(space, Job.of(settings, batch, str(where), plan.threads), plan.workers or 1)
         told = RankingOpened(
             str(folder.path), config, len(chosen), len(classes), len(found), plan.text(), dataset.notes
         )

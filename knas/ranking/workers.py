@@ -1,7 +1,7 @@
 """Several processes that score, and one that hands out architectures and takes the scores.
 
 Small networks keep one core busy and a second one waiting, so that two processes of one thread each score more of
-them than one process of two threads. A worker has the images and the layers of all networks; an index goes to it, a
+them than one process of two threads. A worker has the samples and the layers of all networks; an index goes to it, a
 row comes back. It ends when its pipe does, so none survives the process that started it, however that ended.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -23,7 +23,7 @@ from knas.ranking.settings import RankSettings
 from knas.runs.record import ScoreRow
 
 if TYPE_CHECKING:
-    from knas.search.scorer import ScoreImages, Scorer
+    from knas.search.scorer import ScoreBatch, Scorer
 
 AHEAD = 2
 """Architectures that a worker holds: the one in hand, and one to go on with while its answer is recorded."""
@@ -31,7 +31,7 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to score: the images as NumPy arrays, which travel by value."""
+    """What a worker needs to score: the batch as NumPy arrays, which travel by value."""
 
     settings: RankSettings
     inputs: Any
@@ -41,22 +41,28 @@ class Job:
     threads: int | None
 
     @classmethod
-    def of(cls, settings: RankSettings, images: ScoreImages, device: str, threads: int | None) -> Job:
-        """The job of scoring on these images."""
-        inputs, targets = images.inputs.numpy(), images.targets.numpy()
-        return cls(settings, inputs, targets, images.num_classes, device, threads)
+    def of(cls, settings: RankSettings, batch: ScoreBatch, device: str, threads: int | None) -> Job:
+        """The job of scoring on this batch."""
+        inputs = _each(batch.inputs, lambda values: values.numpy())
+        return cls(settings, inputs, batch.targets.numpy(), batch.num_classes, device, threads)
 
     def scorer(self) -> Scorer:
         """What scores, in the process that asks for it."""
         import torch
 
-        from knas import spaces
-        from knas.search.scorer import ScoreImages, Scorer
+        from knas.search.scorer import ScoreBatch, Scorer
 
-        inputs, targets = torch.from_numpy(self.inputs.copy()), torch.from_numpy(self.targets.copy())
-        images = ScoreImages(inputs, targets, self.num_classes)
-        space, dtype = spaces.create(self.settings.space), getattr(torch, self.settings.precision)
-        return Scorer(space, self.settings, images, torch.device(self.device), dtype)
+        inputs = _each(self.inputs, lambda values: torch.from_numpy(values.copy()))
+        batch = ScoreBatch(inputs, torch.from_numpy(self.targets.copy()), self.num_classes)
+        space, dtype = self.settings.create_space(), getattr(torch, self.settings.precision)
+        return Scorer(space, self.settings, batch, torch.device(self.device), dtype)
+
+
+def _each(inputs: Any, change: Callable[[Any], Any]) -> Any:
+    """Change a tensor or an array, or each of a mapping of them."""
+    if isinstance(inputs, Mapping):
+        return {name: change(values) for name, values in inputs.items()}
+    return change(inputs)
 
 
 class Workers:
@@ -162,14 +168,13 @@ def serve(connection: Connection, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # should some library let it through
     import torch
 
-    from knas import spaces
     from knas.search.evaluator import measure_score
 
     with suppress(EOFError, ConnectionError):  # the parent is gone
         try:
             if job.threads is not None:
                 torch.set_num_threads(job.threads)
-            scorer, space = job.scorer(), spaces.create(job.settings.space)
+            scorer, space = job.scorer(), job.settings.create_space()
             while True:
                 index = connection.recv()
                 connection.send((index, measure_score(scorer, space.architecture(index))))

@@ -32,7 +32,7 @@ def _ranking(event: RankingOpened) -> list[str]:
     lines = [
         f"{settings['space']} on {settings['dataset']}: {count(event.architectures, 'architecture')} in {classes}, "
         f"scored by {_proxy(settings)}, seed {settings['seed']}",
-        f"networks: {count(settings['channels'], 'channel')}, {count(settings['cells_per_stage'], 'cell')} per stage",
+        f"networks: {_built(settings)}",
         f"run {event.run} on {event.machine}",
     ]
     if event.scores:
@@ -42,7 +42,16 @@ def _ranking(event: RankingOpened) -> list[str]:
 
 def _proxy(settings: Mapping[str, Any]) -> str:
     options = "".join(f", {name} {value}" for name, value in settings["proxy_options"].items())
-    return f"{settings['proxy']} ({settings['score_samples']} images{options})"
+    samples = "samples" if settings.get("model") else "images"
+    return f"{settings['proxy']} ({settings['score_samples']} {samples}{options})"
+
+
+def _built(settings: Mapping[str, Any]) -> str:
+    """What networks are built from."""
+    if (model := settings.get("model")) is not None:
+        weights = settings["initialization"]
+        return f"{model}, {weights} weights, connected by {settings['connection']}"
+    return f"{count(settings['channels'], 'channel')}, {count(settings['cells_per_stage'], 'cell')} per stage"
 
 
 def _job(settings: Mapping[str, Any]) -> str:
@@ -60,21 +69,24 @@ def _job(settings: Mapping[str, Any]) -> str:
 
 
 def _networks(settings: Mapping[str, Any]) -> list[str]:
-    subset, cells = settings["max_train_samples"], settings["cells_per_stage"]
+    subset = settings["max_train_samples"]
     sharing = [f"super-networks: {settings['supernets']}"] if "supernets" in settings else []
     if settings.get("benchmark"):
         lines = [f"trainings: looked up in {settings['benchmark']}; seconds are {settings['seconds_are']}"]
         if sharing:
-            sizes = f"{count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage"
-            lines += [f"{sharing[0]}; {sizes}; {MEASURED}"]
+            lines += [f"{sharing[0]}; {_built(settings)}; {MEASURED}"]
         if settings["samples"] is not None:
-            networks = f"{count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage"
-            lines.append(f"scores: real networks of {networks}, on images of {settings['dataset']}")
+            lines.append(f"scores: real networks of {_built(settings)}, on images of {settings['dataset']}")
         return lines
     return [
-        f"networks: {count(settings['channels'], 'channel')}, {count(cells, 'cell')} per stage; "
-        f"training: batches of {settings['batch_size']}, "
-        f"{'with' if settings['augment'] else 'no'} augmentation"
-        + (f", {subset:,} images" if subset else ""),
+        f"networks: {_built(settings)}; training: batches of {settings['batch_size']}, {_training(settings)}"
+        + (f", {subset:,} {settings.get('samples_are', 'images')}" if subset else ""),
         *sharing,
     ]
+
+
+def _training(settings: Mapping[str, Any]) -> str:
+    if settings.get("learning_rate") is not None:
+        rate, warmup, decay = (settings[name] for name in ("learning_rate", "warmup", "weight_decay"))
+        return f"learning rate {rate:g} after {warmup:.0%} warm-up, weight decay {decay:g}"
+    return f"{'with' if settings['augment'] else 'no'} augmentation"

@@ -75,13 +75,17 @@ def _lines(result: SearchResult) -> list[str]:
     best, seconds = result.best, result.seconds
     lines = [
         f"winner   {best.architecture}",
-        f"         validation {_percent(best.validation_accuracy)}, test {_percent(best.test_accuracy)}",
+        f"         validation {_quality(best.validation_accuracy, best.validation_f1)}, "
+        f"test {_quality(best.test_accuracy, best.test_f1)}",
     ]
     if result.control is not None:
         lines.append(_control_line(result))
+    if "plain" in seconds:
+        lines.append(_plain_line(result))
     if result.benchmark is not None:
         lines += _benchmark_lines(result.benchmark)
-    extra = f", control {duration(seconds['control'])}" if "control" in seconds else ""
+    names = {"control": "control", "plain": "plain model"}
+    extra = "".join(f", {name} {duration(seconds[key])}" for key, name in names.items() if key in seconds)
     lines.append(
         f"cost     {_scoring(result)}{_sharing(result)}"
         f"training {duration(seconds['train'])} ({count(len(result.top_k), 'network')}){extra}"
@@ -130,8 +134,24 @@ def _control_line(result: SearchResult) -> str:
         return "control  random k, same training: all trainings failed"
     return (
         f"control  random {len(control.architectures)}, same training: the best by validation has test "
-        f"{_percent(control.best.test_accuracy)}, their mean is {_percent(control.mean_test_accuracy)}"
+        f"{_quality(control.best.test_accuracy, control.best.test_f1)}, "
+        f"their mean is {_percent(control.mean_test_accuracy)}"
     )
+
+
+def _plain_line(result: SearchResult) -> str:
+    plain = result.plain
+    if plain is None:
+        return "plain    the pretrained model as it is, same training: it failed"
+    return (
+        "plain    the pretrained model as it is, same training: validation "
+        f"{_quality(plain.validation_accuracy, plain.validation_f1)}, "
+        f"test {_quality(plain.test_accuracy, plain.test_f1)}"
+    )
+
+
+def _quality(accuracy: float | None, f1: float | None) -> str:
+    return _percent(accuracy) + ("" if f1 is None else f" (F1 {f1:.2f} %)")
 
 
 def _percent(value: float | None) -> str:

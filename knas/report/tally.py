@@ -14,6 +14,7 @@ TITLES = {
     "top-k": "training",
     "search": "searching",
     "control": "control",
+    "plain": "plain model",
 }
 
 
@@ -24,7 +25,7 @@ class Tally:
     nothing.
 
     Attributes:
-        phase: "score", "supernet", "top-k", "search" or "control".
+        phase: a key of `TITLES`.
         total: architectures of the phase; 0 where nobody knows.
         limit: seconds that its answers may take; None without a limit.
         seconds: that they took.

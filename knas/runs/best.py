@@ -35,8 +35,8 @@ def write_best(folder: Path, description: Mapping[str, Any], weights: Path) -> N
 
     Args:
         folder: `best/`.
-        description: `space`, `architecture`, `index`, and under `build` the keyword arguments of
-            `SearchSpace.build`; anything else is for the reader.
+        description: `space`, `architecture`, `index`, under `build` the keyword arguments of `SearchSpace.build`, and
+            under `space_options` those of the space where it has some; anything else is for the reader.
         weights: the file that `write_weights` wrote; it is copied.
     """
     folder.mkdir(exist_ok=True)
@@ -47,8 +47,8 @@ def write_best(folder: Path, description: Mapping[str, Any], weights: Path) -> N
 def load_best(folder: str | Path) -> torch.nn.Module:
     """Rebuild a run's winner with its trained weights, in evaluation mode.
 
-    It takes images [n, C, H, W] scaled to 0..1 and normalized by the `mean` and `std` of `architecture.json`,
-    and returns logits [n, num_classes].
+    It takes images [n, C, H, W] scaled to 0..1 and normalized by the `mean` and `std` of `architecture.json`, or what
+    the tokenizer of the encoder that is named there gives of sentences, and returns logits [n, num_classes].
 
     Args:
         folder: a run's folder, or its `best/`.
@@ -68,7 +68,7 @@ def load_best(folder: str | Path) -> torch.nn.Module:
         raise UsageError(f"{folder} holds no {ARCHITECTURE}: give the folder of a finished run")
     try:
         description = json.loads((folder / ARCHITECTURE).read_text(encoding="utf-8"))
-        space = spaces.create(description["space"])
+        space = spaces.create(description["space"], **description.get("space_options", {}))
         model: torch.nn.Module = space.build(space.parse(description["architecture"]), **description["build"])
         load_model(model, str(folder / WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:

@@ -11,14 +11,14 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from knas.errors import RunError
 
 APPLICATION_ID = int.from_bytes(b"knas", "big")
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 SCORES = """
 CREATE TABLE score (
@@ -51,7 +51,7 @@ CREATE TABLE trial (
     epochs INTEGER NOT NULL,
     seed INTEGER,                 -- of this training; NULL for the one that the run uses for all
     architecture TEXT NOT NULL,
-    role TEXT NOT NULL,           -- what it was trained for: 'search', 'top-k' or 'control'
+    role TEXT NOT NULL,           -- what it was trained for: 'search', 'top-k', 'control' or 'plain'
     validation_accuracy REAL,     -- per cent; NULL where training failed
     test_accuracy REAL,           -- per cent
     train_loss REAL,
@@ -59,6 +59,7 @@ CREATE TABLE trial (
     seconds REAL NOT NULL,
     history TEXT NOT NULL,        -- JSON: one mapping per epoch
     recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    metrics TEXT NOT NULL DEFAULT '{}',  -- JSON: what else was measured at the end, per cent: 'test_f1' and the like
     CHECK ((validation_accuracy IS NULL) <> (reason IS NULL))
 );
 CREATE UNIQUE INDEX trial_key ON trial (class, epochs, coalesce(seed, -1));
@@ -80,13 +81,21 @@ TRIALS_OF_VERSION_1 = f"""
 ALTER TABLE trial RENAME TO trial_1;
 {TRIALS}
 INSERT INTO trial SELECT class, epochs, NULL, architecture, role, validation_accuracy, test_accuracy, train_loss,
-    reason, seconds, history, recorded_at FROM trial_1 ORDER BY rowid;
+    reason, seconds, history, recorded_at, '{{}}' FROM trial_1 ORDER BY rowid;
 DROP TABLE trial_1;
 {PROBES}
 """
 """Trials were known by class and epochs alone, before a run could train with several seeds; there were no probes."""
 
-MIGRATIONS = {0: SCORES + TRIALS + PROBES + SUPERNETS, 1: TRIALS_OF_VERSION_1 + SUPERNETS, 2: SUPERNETS}
+METRICS = "ALTER TABLE trial ADD COLUMN metrics TEXT NOT NULL DEFAULT '{}';"
+"""Up to version 3, accuracies were all that was measured at the end of a trial."""
+
+MIGRATIONS = {
+    0: SCORES + TRIALS + PROBES + SUPERNETS,
+    1: TRIALS_OF_VERSION_1 + SUPERNETS,
+    2: SUPERNETS + METRICS,
+    3: METRICS,
+}
 """What brings a record of each version, 0 for an empty file, to this one."""
 
 
@@ -104,7 +113,8 @@ class ScoreRow:
 class TrialRow:
     """One trained architecture: accuracies in per cent, None where training failed for `reason`.
 
-    `seed` is that of this training, None for the one that the run uses for all.
+    `seed` is that of this training, None for the one that the run uses for all; `metrics` is what else was measured at
+    its end, in per cent: `validation_f1` and `test_f1` of sentences of two classes.
     """
 
     architecture: str
@@ -117,6 +127,7 @@ class TrialRow:
     seconds: float
     history: tuple[Mapping[str, Any], ...] = ()
     seed: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -204,20 +215,27 @@ class Record:
     def trial(self, key: str, epochs: int, seed: int | None = None) -> TrialRow | None:
         """The trial recorded for a canonical form, a number of epochs and a seed, or None."""
         where = "class = ? AND epochs = ? AND coalesce(seed, -1) = coalesce(?, -1)"
-        rows = self._rows(f"SELECT {_TRIAL_COLUMNS} FROM trial WHERE {where}", key, epochs, seed)
+        rows = self._rows(f"SELECT {self._trial_columns} FROM trial WHERE {where}", key, epochs, seed)
         return _trial(rows[0]) if rows else None
 
     def trials(self) -> list[TrialRow]:
         """All trials in the order in which they were recorded."""
-        return [_trial(row) for row in self._rows(f"SELECT {_TRIAL_COLUMNS} FROM trial ORDER BY rowid")]
+        return [_trial(row) for row in self._rows(f"SELECT {self._trial_columns} FROM trial ORDER BY rowid")]
 
     def add_trial(self, key: str, row: TrialRow) -> None:
         """Write one trial to the disk."""
         self._write(
-            f"INSERT INTO trial (class, {_TRIAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO trial (class, {_TRIAL_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (key, row.architecture, row.epochs, row.role, row.validation_accuracy, row.test_accuracy)
-            + (row.train_loss, row.reason, row.seconds, json.dumps(list(row.history)), row.seed),
+            + (row.train_loss, row.reason, row.seconds, json.dumps(list(row.history)), row.seed)
+            + (json.dumps(dict(row.metrics)),),
         )
+
+    @property
+    def _trial_columns(self) -> str:
+        if self._version < 4:  # an older record that is only looked at
+            return _TRIAL_COLUMNS.replace("metrics", "'{}'")
+        return _TRIAL_COLUMNS
 
     def supernet(self, plan: str) -> SupernetRow | None:
         """The super-network recorded for a plan, or None."""
@@ -297,12 +315,13 @@ _SUPERNET_COLUMNS = "plan, found, reason, seconds, history"
 
 _TRIAL_COLUMNS = (
     "architecture, epochs, role, validation_accuracy, test_accuracy, train_loss, "
-    "reason, seconds, history, seed"
+    "reason, seconds, history, seed, metrics"
 )
 
 
 def _trial(row: tuple[Any, ...]) -> TrialRow:
-    return replace(TrialRow(*row), history=tuple(json.loads(row[-2])))
+    history, _, metrics = row[-3:]
+    return replace(TrialRow(*row), history=tuple(json.loads(history)), metrics=json.loads(metrics))
 
 
 def _supernet(row: tuple[Any, ...]) -> SupernetRow:

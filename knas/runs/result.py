@@ -38,11 +38,16 @@ class Candidate(_Named):
 
 @dataclass(frozen=True)
 class Best(_Named):
-    """The architecture with the highest validation accuracy; accuracies in per cent."""
+    """The architecture with the highest validation accuracy; all in per cent.
+
+    F1 is None where it is not measured: of images, and of sentences of more than two classes.
+    """
 
     architecture: str
     validation_accuracy: float
     test_accuracy: float | None
+    validation_f1: float | None = None
+    test_f1: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,10 +75,11 @@ class SearchResult(_Named):
         failed: architectures whose score failed; they are never ranked.
         top_k: the architectures that were trained, by descending score (in the order of training without scores).
         best: the one of `top_k` with the highest validation accuracy.
-        seconds: spent on scoring ("score"), training super-networks ("supernet"), the top k ("train") and the control
-            ("control").
+        seconds: spent on scoring ("score"), training super-networks ("supernet"), the top k ("train"), the control
+            ("control"), and the plain model ("plain"; nothing where it was among the others).
         versions: of knas, torch, Python and, where it was used, CUDA.
         control: the control beside the winner, where it was asked for.
+        plain: the plain pretrained model with the same training, where it was asked for and didn't fail.
         benchmark: where nothing was trained, the table: its `file`, `sha256` and `dataset`, what the `seconds` are, and
             under `found` the accuracies that it tells of the found architecture by data set and number of epochs.
         run: the run's folder (not in the file, which lies in it).
@@ -90,19 +96,21 @@ class SearchResult(_Named):
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
     control: Control | None = None
+    plain: Best | None = None
     benchmark: Mapping[str, Any] | None = None
     run: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `result.json`; `control` and `benchmark` are left out where there are none."""
+        """The content of `result.json`; `control`, `plain`, `benchmark` and F1 are left out where there are none."""
         content = asdict(self)
         del content["run"]
-        for name in ("control", "benchmark"):
-            if content[name] is None:
-                del content[name]
+        _drop_none(content, "control", "plain", "benchmark")
         for candidate in content["top_k"]:
-            if candidate["reason"] is None:
-                del candidate["reason"]
+            _drop_none(candidate, "reason")
+        control = content.get("control")
+        for best in (content["best"], content.get("plain"), control and control["best"]):
+            if best:
+                _drop_none(best, "validation_f1", "test_f1")
         return {"format": FORMAT, **content}
 
     @classmethod
@@ -111,10 +119,18 @@ class SearchResult(_Named):
         values = {key: value for key, value in content.items() if key != "format"}
         values["top_k"] = tuple(Candidate(**candidate) for candidate in values["top_k"])
         values["best"] = Best(**values["best"])
+        if (plain := values.get("plain")) is not None:
+            values["plain"] = Best(**plain)
         if (control := values.get("control")) is not None:
             best = control["best"] and Best(**control["best"])
             values["control"] = Control(tuple(control["architectures"]), control["mean_test_accuracy"], best)
         return cls(**values, run=run)
+
+
+def _drop_none(content: dict[str, Any], *names: str) -> None:
+    for name in names:
+        if content[name] is None:
+            del content[name]
 
 
 def write_result(path: Path, result: SearchResult) -> None:

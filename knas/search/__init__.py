@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,15 @@ def search(
     batch_size: int | None = None,
     channels: int | None = None,
     cells_per_stage: int | None = None,
-    initialization: str = "kaiming",
+    initialization: str | None = None,
+    model: str | Path | None = None,
+    connection: str | None = None,
+    max_length: int | None = None,
+    text_columns: Sequence[str] | None = None,
+    learning_rate: float | None = None,
+    warmup: float | None = None,
+    weight_decay: float | None = None,
+    plain: bool = False,
     augment: bool = True,
     control: bool = False,
     benchmark: str | Path | None = None,
@@ -50,11 +58,12 @@ def search(
     on where an earlier one was interrupted, even by `kill -9`, and returns a finished run's result as it is.
 
     Where None, `samples`, `top_k`, `epochs`, `channels` and `cells_per_stage` are 100, 20, 20, 16 and 5 as in the
-    paper, but smaller (`knas.search.settings.SMALL`) for "digits"; on a benchmark `epochs` are 12.
+    paper, but smaller (`knas.search.settings.SMALL`) for "digits"; on a benchmark `epochs` are 12. In the space "text"
+    they are, and the options of its own, what `knas.search.text_settings.fine_tuning_defaults` says.
 
     Args:
         space: name of a search space, one of `knas.spaces.names()`.
-        dataset: name, Hub id or folder of a data set, as `knas.data.load` takes it.
+        dataset: name, Hub id or folder of a data set, as `knas.data.load` or, for text, `knas.data.load_text` takes it.
         algorithm: name of a search algorithm, one of `knas.search.base.names()`.
         samples: architectures to draw and score, each of another isomorphism class.
         top_k: architectures to train.
@@ -64,12 +73,21 @@ def search(
         algorithm_options: options of the algorithm's class, such as `{"seconds": 600}`.
         proxy: what scores, one of `knas.proxies.names()`; None for the algorithm's own, mostly "mgm".
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
-        score_samples: images per score.
+        score_samples: images or sentences per score.
         max_train_samples: train on a class-balanced subset of this size.
-        batch_size: images per training step; None for 256, or less where there are few images.
+        batch_size: samples per training step; None for 256, or less where there are few images, and 4 for text.
         channels: of the first stage of a network.
         cells_per_stage: of a network.
-        initialization: "kaiming" as in the paper, or "default" for PyTorch's.
+        initialization: "kaiming" as in the paper unless given, or "default" for PyTorch's; of text see
+            `knas.spaces.TextSpace.build`.
+        model: of text: the encoder, a Hub id or a folder.
+        connection: of text: how a layer takes several inputs.
+        max_length: of text: tokens per sentence or pair; None for what the encoder takes.
+        text_columns: of text: the column of the sentence, or the two of pairs; None finds them.
+        learning_rate: of text: of fine-tuning, at its highest.
+        warmup: of text: share of the steps in which it rises.
+        weight_decay: of text: of fine-tuning.
+        plain: of text: also train the plain pretrained model in the same way.
         augment: crop training images at random, and mirror them where the data set allows it.
         control: also train `top_k` of the drawn architectures chosen at random.
         benchmark: a table that `knas.benchmarks.load` reads: nothing is trained, accuracies and training times are
@@ -108,6 +126,14 @@ def search(
         channels=channels,
         cells_per_stage=cells_per_stage,
         initialization=initialization,
+        model=None if model is None else str(model),
+        connection=connection,
+        max_length=max_length,
+        text_columns=None if text_columns is None else tuple(text_columns),
+        learning_rate=learning_rate,
+        warmup=warmup,
+        weight_decay=weight_decay,
+        plain=plain,
         augment=augment,
         control=control,
         benchmark=None if benchmark is None else str(benchmark),

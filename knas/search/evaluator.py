@@ -12,7 +12,7 @@ import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from knas.errors import KnasError, NotFiniteError, UsageError
@@ -38,13 +38,14 @@ SUPERNET = "super-network"
 
 @dataclass(frozen=True)
 class Measured:
-    """What training one architecture gave: accuracies in per cent, and `seconds` over all its sittings."""
+    """What training one architecture gave: accuracies and `metrics` in per cent, `seconds` over all its sittings."""
 
     validation_accuracy: float
     test_accuracy: float | None
     train_loss: float | None
     seconds: float
     history: Sequence[Mapping[str, Any]] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class ScoreBackend(Protocol):
@@ -234,7 +235,7 @@ class Evaluator:
 
         Args:
             architecture: what to train.
-            role: what for: "search", "top-k" or "control"; kept in the record.
+            role: what for: "search", "top-k", "control" or "plain"; kept in the record.
             epochs: the evaluator's own number unless given.
             seed: of this training; None for the one that the backend uses for all.
         """
@@ -279,6 +280,7 @@ class Evaluator:
             measured.seconds,
             tuple(measured.history),
             seed,
+            measured.metrics,
         )
 
 

@@ -49,7 +49,7 @@ class RunRecalled:
 
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase ("score", "supernet", "top-k", "search" or "control") begins.
+    """A phase ("score", "supernet", "top-k", "search", "control" or "plain") begins.
 
     `total` is how many architectures (super-networks) it handles, 0 where that depends on what it meets, and `seconds`
     what its answers may take at most, where there is such a limit.

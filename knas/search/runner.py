@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from knas.search.base import Outcome, SearchAlgorithm, create, option_names
 from knas.search.evaluator import Evaluator, measure_score
 from knas.search.events import RunOpened, RunRecalled, Watcher, ignore
 from knas.search.machine import find_device, versions
-from knas.search.settings import DATA, FREE, TABLE, ScoreSettings, SearchSettings
+from knas.search.settings import DATA, ENCODER, FREE, TABLE, ScoreSettings, SearchSettings
 from knas.search.sources import LookedUp, Source, TrainedNetworks
 
 if TYPE_CHECKING:
@@ -40,16 +41,16 @@ def run_search(
         device: where to compute.
         watcher: told every event.
     """
-    from knas import proxies, spaces
+    from knas import proxies
 
-    space = spaces.create(settings.space)
+    space = settings.create_space()
     algorithm = _algorithm(settings)
     proxies.create(settings.proxy, **settings.proxy_options)
     where = find_device(device)
     watcher = watcher or ignore
     folder = RunFolder(run if run is not None else settings.run_name())
-    result = folder.finished() if folder.check(settings.to_dict(), (*FREE, DATA, TABLE)) else None
-    if result is not None and (result.control is not None or not settings.control):
+    result = folder.finished() if folder.check(settings.to_dict(), (*FREE, DATA, TABLE, ENCODER)) else None
+    if result is not None and _complete(result, settings):
         watcher(RunRecalled(str(folder.path)))
         return result
     source: Source
@@ -66,11 +67,30 @@ def run_search(
         watcher(
             RunOpened(str(folder.path), {**config, **source.told}, *recorded, source.machine, source.notes)
         )
-        outcome = algorithm.search(evaluator(record, watcher))
+        answers = evaluator(record, watcher)
+        outcome = algorithm.search(answers)
+        plain = _train_plain(answers) if settings.plain else None
         source.keep(outcome, folder)
-        result = _result(outcome, settings, record, str(folder.path), source.benchmark(outcome))
+        result = _result(outcome, plain, settings, record, str(folder.path), source.benchmark(outcome))
         folder.finish(result)
     return result
+
+
+def _complete(result: SearchResult, settings: SearchSettings) -> bool:
+    """Whether a finished run has all that is asked for now."""
+    return (result.control is not None or not settings.control) and (
+        "plain" in result.seconds or not settings.plain
+    )
+
+
+def _train_plain(evaluator: Evaluator) -> TrialRow:
+    """Train the pretrained model as it is, as the others were trained; it may have been one of them."""
+    from knas.spaces.text import TextSpace
+
+    assert isinstance(evaluator.space, TextSpace)  # the settings are resolved: no other space has `plain`
+    plain = evaluator.space.plain()
+    evaluator.begin("plain", 1)
+    return replace(evaluator.train(plain, role="plain"), architecture=str(plain))
 
 
 def _evaluator(
@@ -101,11 +121,11 @@ def score_all(
         One row per architecture, in their order; a failure is a row with its reason.
     """
     from knas import proxies
-    from knas.search.scorer import Scorer, load_data, score_images
+    from knas.search.scorer import Scorer, draw_batch, load_data
 
     proxies.create(settings.proxy, **settings.proxy_options)
     where = find_device(device)
-    scorer = Scorer(space, settings, score_images(load_data(settings), settings), where)
+    scorer = Scorer(space, settings, draw_batch(load_data(settings), settings), where)
     return [measure_score(scorer, architecture) for architecture in architectures]
 
 
@@ -119,6 +139,7 @@ def _algorithm(settings: SearchSettings) -> SearchAlgorithm:
 
 def _result(
     outcome: Outcome,
+    plain: TrialRow | None,
     settings: SearchSettings,
     record: Record,
     run: str,
@@ -128,13 +149,14 @@ def _result(
     control = outcome.control
     seconds = {
         "score": sum(row.seconds for row in (*record.scores(), *record.probes())),
-        "train": sum(row.seconds for row in trials if row.role != "control"),
+        "train": sum(row.seconds for row in trials if row.role not in ("control", "plain")),
     }
     supernets = record.supernets()
     if supernets:
         seconds["supernet"] = sum(row.seconds for row in supernets)
-    if control is not None:
-        seconds["control"] = sum(row.seconds for row in trials if row.role == "control")
+    for role, asked in (("control", control), ("plain", plain)):
+        if asked is not None:
+            seconds[role] = sum(row.seconds for row in trials if row.role == role)
     return SearchResult(
         space=settings.space,
         dataset=settings.benchmark_dataset or settings.dataset,
@@ -155,6 +177,7 @@ def _result(
         seconds=seconds,
         versions=versions(),
         control=_control(control) if control is not None else None,
+        plain=None if plain is None or plain.validation_accuracy is None else _best(plain),
         benchmark=benchmark,
         run=run,
     )
@@ -162,7 +185,7 @@ def _result(
 
 def _best(trial: TrialRow) -> Best:
     assert trial.validation_accuracy is not None  # a failed trial is never chosen
-    return Best(trial.architecture, trial.validation_accuracy, trial.test_accuracy)
+    return Best(trial.architecture, trial.validation_accuracy, trial.test_accuracy, **trial.metrics)
 
 
 def _control(trials: tuple[TrialRow, ...]) -> Control:

@@ -7,35 +7,57 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from knas.errors import UsageError
-from knas.search.settings import ScoreSettings, option
+from knas.search.settings import DATA, ENCODER, ScoreSettings, option
 from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from knas.data import ImageDataset
+    from knas.data import Dataset
     from knas.search.probe import Probe
     from knas.spaces.supernet import Supernet
 
 
-def load_data(settings: ScoreSettings) -> ImageDataset:
-    """Load the data set that the settings name."""
+def load_data(settings: ScoreSettings) -> Dataset:
+    """Load the data set that the settings name: images, or sentences as the encoder takes them."""
     from knas import data
 
+    if settings.text:
+        assert settings.model is not None  # the settings are resolved
+        return data.load_text(
+            settings.dataset,
+            settings.model,
+            columns=settings.text_columns,
+            max_length=settings.max_length,
+            max_train_samples=settings.max_train_samples,
+            seed=settings.seed,
+        )
     return data.load(settings.dataset, max_train_samples=settings.max_train_samples, seed=settings.seed)
 
 
-class ScoreImages(NamedTuple):
-    """What networks are scored on: inputs [n, C, H, W], targets [n], and how many classes these are of."""
+def content(dataset: Dataset, space: SearchSpace, settings: ScoreSettings) -> dict[str, str]:
+    """What the settings on disk tell of the data, and of the pretrained weights that networks start from."""
+    from knas.spaces.text import TextSpace
 
-    inputs: Tensor
+    found = {DATA: dataset.fingerprint}
+    if isinstance(space, TextSpace) and settings.initialization == "pretrained":
+        from knas.training.checkpoint import state_digest
+
+        found[ENCODER] = state_digest(space.build(space.plain()).encoder.state_dict())
+    return found
+
+
+class ScoreBatch(NamedTuple):
+    """What networks are scored on: inputs as they take them, targets [n], and how many classes these are of."""
+
+    inputs: Any
     targets: Tensor
     num_classes: int
 
 
-def score_images(dataset: ImageDataset, settings: ScoreSettings) -> ScoreImages:
-    """Draw the images for scoring, on the CPU.
+def draw_batch(dataset: Dataset, settings: ScoreSettings) -> ScoreBatch:
+    """Draw the samples for scoring, on the CPU.
 
     Raises:
         UsageError: the settings ask for more than there are.
@@ -45,11 +67,11 @@ def score_images(dataset: ImageDataset, settings: ScoreSettings) -> ScoreImages:
     available = len(dataset.train_labels)
     if settings.score_samples > available:
         raise UsageError(
-            f"{option('score_samples')} must be at most {available:,}, the number of training images, "
+            f"{option('score_samples')} must be at most {available:,}, the number of training {dataset.samples}, "
             f"not {settings.score_samples:,}"
         )
     inputs, targets = score_batch(dataset, settings.score_samples, seed=settings.seed)
-    return ScoreImages(inputs, targets, dataset.num_classes)
+    return ScoreBatch(inputs, targets, dataset.num_classes)
 
 
 class Scorer:
@@ -63,7 +85,7 @@ class Scorer:
         self,
         space: SearchSpace,
         settings: ScoreSettings,
-        images: ScoreImages,
+        batch: ScoreBatch,
         device: torch.device,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -72,17 +94,21 @@ class Scorer:
         Args:
             space: builds the networks.
             settings: resolved settings.
-            images: what they are scored on.
+            batch: what they are scored on.
             device: where.
-            dtype: of weights, images and activations; None for that of the images.
+            dtype: of weights, images and activations; float32 unless given.
         """
+        import torch
+
+        from knas.data.score_batch import placed
+
         self._settings = settings
         self._device = device
-        dtype = dtype or images.inputs.dtype
-        self._inputs, self._targets = images.inputs.to(device, dtype), images.targets.to(device)
-        self._space, self._num_classes = space, images.num_classes
+        self._dtype = dtype or torch.float32
+        self._inputs, self._targets = placed(batch.inputs, device, self._dtype), batch.targets.to(device)
+        self._space, self._num_classes = space, batch.num_classes
         self._sizes = settings.build_options()
-        self._build = space.builder(images.num_classes, settings.seed, device, dtype, **self._sizes)
+        self._build = space.builder(batch.num_classes, settings.seed, device, self._dtype, **self._sizes)
         self._build(space.architecture(0))
 
     def clock(self) -> float:
@@ -99,7 +125,7 @@ class Scorer:
         settings = self._settings
         build = {**self._sizes, "seed": probe.seed, **probe.build}
         network = self._space.build_supernet(supernet, self._num_classes, **build)
-        network = network.to(self._device, self._inputs.dtype)
+        network = network.to(self._device, self._dtype)
         if probe.proxy is None:
             return self._value(network, settings.proxy, settings.proxy_options, probe.seed)
         return self._value(network, probe.proxy, probe.proxy_options, probe.seed)

@@ -7,13 +7,17 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
 from knas.errors import UsageError
 from knas.search.base import find, option_names
+from knas.search.text_settings import IMAGES_ONLY, SCORING, TEXT, TEXT_ONLY, fine_tuning_defaults
 from knas.spaces.checks import positive_number
+
+if TYPE_CHECKING:
+    from knas.spaces.base import SearchSpace
 
 PAPER: Mapping[str, Any] = {
     "samples": 100,
@@ -21,6 +25,7 @@ PAPER: Mapping[str, Any] = {
     "epochs": 20,
     "channels": 16,
     "cells_per_stage": 5,
+    "initialization": "kaiming",
 }
 """The paper's budget and the benchmark's skeleton."""
 
@@ -43,17 +48,17 @@ and where other programs run beside, a training took 10 to 80 times as long with
 OF_ALGORITHMS = ("samples", "top_k", "control")
 """Settings of their own that are options of some algorithms."""
 
-NEWER = ("algorithm_options", "benchmark", "benchmark_dataset", "score_seconds")
+NEWER = ("algorithm_options", "benchmark", "benchmark_dataset", "score_seconds", *TEXT_ONLY)
 """Settings that older runs don't have on disk."""
 
 TABLE_EPOCHS = 12
 """Epochs of each training on a benchmark: what NAS-Bench-201 (arXiv 2001.00326) searches with."""
 
-FREE = ("control",)
+FREE = ("control", "plain")
 """Settings that may change when a run is resumed: no recorded number depends on them."""
 
-DATA, TABLE = "data_sha256", "benchmark_sha256"
-"""Under these names the settings on disk tell which images and table the run is about, wherever they came from."""
+DATA, TABLE, ENCODER = "data_sha256", "benchmark_sha256", "encoder_sha256"
+"""Under these names the settings on disk tell which data, table and encoder the run is about, wherever they lay."""
 
 LEAST: Mapping[str, int] = {
     "samples": 1,
@@ -65,14 +70,19 @@ LEAST: Mapping[str, int] = {
     "batch_size": 2,
     "channels": 1,
     "cells_per_stage": 1,
+    "max_length": 1,
 }
+
+OPEN = ("max_train_samples", "batch_size", "max_length", "channels", "cells_per_stage", *OF_ALGORITHMS)
+"""Numbers that may stay None."""
 
 
 @dataclass(frozen=True)
 class ScoreSettings:
     """All that the score of an architecture depends on.
 
-    A field that is None at first takes its default in `resolved`; `max_train_samples` stays None (all of them).
+    A field that is None at first takes its default in `resolved`; `max_train_samples` stays None (all of them), and so
+    do `max_length` (what the encoder takes), `text_columns` (those that are found), and what the space has no use for.
     """
 
     space: str = "nas-bench-201"
@@ -84,11 +94,37 @@ class ScoreSettings:
     max_train_samples: int | None = None
     channels: int | None = None
     cells_per_stage: int | None = None
-    initialization: str = "kaiming"
+    initialization: str | None = None
+    model: str | None = None
+    connection: str | None = None
+    max_length: int | None = None
+    text_columns: tuple[str, ...] | None = None
+
+    @property
+    def text(self) -> bool:
+        """Whether networks read sentences."""
+        return self.space == TEXT
+
+    def create_space(self) -> SearchSpace:
+        """The search space, around the encoder where it has one."""
+        from knas import spaces
+
+        return spaces.create(self.space, **self.space_options())
+
+    def space_options(self) -> dict[str, Any]:
+        """What `knas.spaces.create` takes beside the name."""
+        return {"model": self.model} if self.text else {}
+
+    def build_options(self) -> dict[str, Any]:
+        """What every network and super-network of the run is built with, besides its classes and its seed."""
+        own = ("connection",) if self.text else ("channels", "cells_per_stage")
+        return {name: getattr(self, name) for name in (*own, "initialization")}
 
     def defaults(self) -> dict[str, Any]:
         """Values for the fields that are None."""
-        return {name: PAPER[name] for name in ("channels", "cells_per_stage")}
+        if self.text:
+            return dict(SCORING)
+        return {name: PAPER[name] for name in ("channels", "cells_per_stage", "initialization")}
 
     def resolved(self) -> Self:
         """The same with the defaults filled in, checked.
@@ -96,29 +132,31 @@ class ScoreSettings:
         Raises:
             UsageError: a number is out of range; the text names the option.
         """
+        for name in IMAGES_ONLY if self.text else TEXT_ONLY:
+            if _given(getattr(self, name, None)):
+                raise UsageError(f"space {self.space!r} has no {option(name)}; leave it out")
         missing = {name: value for name, value in self.defaults().items() if getattr(self, name) is None}
         filled = replace(self, dataset=str(self.dataset), proxy_options=dict(self.proxy_options), **missing)
         for name, least in LEAST.items():
             value = getattr(filled, name, least)
-            if value is None and name in ("max_train_samples", "batch_size", *OF_ALGORITHMS):
+            if value is None and name in OPEN:
                 continue
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise UsageError(f"{option(name)} must be a whole number of at least {least}, not {value!r}")
         return filled
 
-    def build_options(self) -> dict[str, Any]:
-        """What every network and super-network of the run is built with, besides its classes and its seed."""
-        names = ("channels", "cells_per_stage", "initialization")
-        return {name: getattr(self, name) for name in names}
-
     def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values, for `config.yaml`."""
-        return asdict(self)
+        """The settings as plain values, for `config.yaml`; without newer ones where nobody asks for them."""
+        values = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()
+        }
+        return {name: value for name, value in values.items() if _given(value) or name not in NEWER}
 
     def digest(self, told: Collection[str]) -> str:
         """Six digits that tell these settings from others, or nothing where those not `told` are the defaults."""
-        plain = type(self)(dataset=Path(self.dataset).name).resolved()
+        plain = type(self)(space=self.space, dataset=Path(self.dataset).name).resolved()
         rest = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in told}
+        rest = {name: value for name, value in rest.items() if _given(value) or name not in TEXT_ONLY}
         if rest == {name: getattr(plain, name) for name in rest}:
             return ""
         text = json.dumps(rest, sort_keys=True, default=str)
@@ -139,8 +177,12 @@ class SearchSettings(ScoreSettings):
     top_k: int | None = None
     epochs: int | None = None
     batch_size: int | None = None
+    learning_rate: float | None = None
+    warmup: float | None = None
+    weight_decay: float | None = None
     augment: bool = True
     control: bool = False
+    plain: bool = False
     benchmark: str | None = None
     benchmark_dataset: str | None = None
     score_seconds: float | None = None
@@ -149,6 +191,8 @@ class SearchSettings(ScoreSettings):
         """The paper's, or smaller ones that suit the data set; none for what the algorithm has no use for."""
         on_table = {"epochs": TABLE_EPOCHS, "benchmark_dataset": "cifar10"}
         found = {**PAPER, **(SMALL.get(self.dataset, {}) if self.benchmark is None else on_table)}
+        if self.text:
+            found = fine_tuning_defaults(self.dataset)
         if (
             self.samples is not None
         ):  # --samples 3 alone asks for fewer trials, not for an error about --top-k
@@ -162,7 +206,7 @@ class SearchSettings(ScoreSettings):
             UsageError: a number is out of range, or an option is not one of the algorithm; the text names the option.
         """
         for name in self._foreign():
-            if getattr(self, name) is not None and getattr(self, name) is not False:
+            if _given(getattr(self, name)):
                 raise UsageError(f"algorithm {self.algorithm!r} has no {option(name)}; leave it out")
         for name in OF_ALGORITHMS:
             if name in self.algorithm_options:
@@ -198,10 +242,6 @@ class SearchSettings(ScoreSettings):
         known = option_names(self.algorithm)
         return [name for name in OF_ALGORITHMS if name not in known]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The settings as plain values; without the newer ones where nobody asks for them, as older runs have it."""
-        return {name: value for name, value in super().to_dict().items() if value or name not in NEWER}
-
     def run_name(self) -> Path:
         """The folder that these settings get where none is named: the same settings, the same folder.
 
@@ -236,3 +276,8 @@ def default_batch_size(images: int) -> int:
 def option(name: str) -> str:
     """A setting's name as Python and the command line know it."""
     return f"{name} (--{name.replace('_', '-')})"
+
+
+def _given(value: object) -> bool:
+    """Whether a setting that is None, False or empty by default says something; 0 does."""
+    return value is not None and value is not False and value != {}

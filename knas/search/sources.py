@@ -18,7 +18,7 @@ from knas.spaces.base import SearchSpace
 if TYPE_CHECKING:
     import torch
 
-    from knas.data import ImageDataset
+    from knas.data import Dataset
     from knas.search.supernets import Supernets
 
 
@@ -49,7 +49,7 @@ class Source(ABC):
 
 
 class TrainedNetworks(Source):
-    """Real images and real training."""
+    """Real data and real training."""
 
     def __init__(
         self,
@@ -61,14 +61,18 @@ class TrainedNetworks(Source):
     ) -> None:
         """Load the data set, and build one network so that what can't be built is refused at once."""
         from knas.search.networks import Networks
-        from knas.search.scorer import load_data
+        from knas.search.scorer import content, load_data
 
-        images = load_data(settings)
-        supernets = _supernets(settings, space, images, folder, algorithm, device)
-        self._networks = Networks(space, images, settings, folder.trials, device, supernets)
+        dataset = load_data(settings)
+        supernets = _supernets(settings, space, dataset, folder, algorithm, device)
+        self._networks = Networks(space, dataset, settings, folder.trials, device, supernets)
         self.backend = self._networks
-        self.content = {DATA: self._networks.dataset.fingerprint}
-        self.told = {"batch_size": self._networks.batch_size, **_told(supernets)}
+        self.content = content(dataset, space, settings)
+        self.told = {
+            "batch_size": self._networks.batch_size,
+            "samples_are": dataset.samples,
+            **_told(supernets),
+        }
         self.machine = machine(device)
         self.notes = self._networks.dataset.notes
 
@@ -118,11 +122,11 @@ class LookedUp(Source):
         self.content, self.notes, self.machine = {TABLE: table.fingerprint}, (), "a simulated clock"
         scorer, supernets = None, None
         if algorithm.scores or algorithm.supernets:
-            from knas.search.scorer import Scorer, load_data, score_images
+            from knas.search.scorer import Scorer, draw_batch, load_data
 
             images = load_data(settings)
             if algorithm.scores:
-                scorer = Scorer(space, settings, score_images(images, settings), device)
+                scorer = Scorer(space, settings, draw_batch(images, settings), device)
             supernets = _supernets(settings, space, images, folder, algorithm, device)
             self.content |= {DATA: images.fingerprint}
             self.notes = images.notes
@@ -164,7 +168,7 @@ class LookedUp(Source):
 def _supernets(
     settings: SearchSettings,
     space: SearchSpace,
-    images: ImageDataset,
+    dataset: Dataset,
     folder: RunFolder,
     algorithm: SearchAlgorithm,
     device: torch.device,
@@ -172,9 +176,14 @@ def _supernets(
     """What trains super-networks, where the algorithm does."""
     if not algorithm.supernets:
         return None
+    from knas.data import ImageDataset
     from knas.search.supernets import Supernets
 
-    return Supernets(space, images, settings, folder.trials, device)
+    if not isinstance(dataset, ImageDataset):
+        raise UsageError(
+            f"algorithm {settings.algorithm!r} trains a super-network, which space {space.name!r} has not"
+        )
+    return Supernets(space, dataset, settings, folder.trials, device)
 
 
 def _told(supernets: Supernets | None) -> dict[str, str]:

@@ -3,12 +3,60 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Protocol
 
+import torch
+
+from knas.data import Augmentation, Dataset
 from knas.errors import UsageError
+from knas.training.fields import COMMON, Rule, between, check, whole
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+class AnyRecipe(Protocol):
+    """What a trainer asks of a recipe; the recipes are frozen dataclasses."""
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training samples."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Samples per step, at most."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """At its highest."""
+        ...
+
+    @property
+    def label_smoothing(self) -> float:
+        """Share of a target that is spread over all classes."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Of the network's arithmetic."""
+        ...
+
+    @property
+    def record_gram(self) -> bool:
+        """Whether to record the Gram matrix of the loss gradients after each epoch."""
+        ...
+
+    def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """What moves the parameters."""
+        ...
+
+    def learning_rate_at(self, epoch: int, step: int, steps: int) -> float:
+        """The learning rate of a step."""
+        ...
+
+    def augmentation(self, dataset: Dataset) -> Augmentation | None:
+        """What is done to the training samples."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,40 +98,38 @@ class Recipe:
     record_gram: bool = False
 
     def __post_init__(self) -> None:
-        for name, wanted, holds in _RULES:
-            value = getattr(self, name)
-            if not holds(value):
-                raise UsageError(f"recipe: {name} wants {wanted}, got {value!r}")
+        check(self, RULES)
         if self.nesterov and self.momentum == 0:
             raise UsageError(
                 "recipe: nesterov wants a momentum above 0; pass nesterov=False to train without"
             )
 
+    def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """What moves those parameters of a model that require a gradient."""
+        return torch.optim.SGD(
+            [parameter for parameter in model.parameters() if parameter.requires_grad],
+            lr=self.learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            weight_decay=self.weight_decay,
+        )
 
-def _whole(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+    def learning_rate_at(self, epoch: int, step: int, steps: int) -> float:
+        """The learning rate of a step: that of its epoch. All are counted from 0; an epoch has `steps` of them."""
+        return cosine_learning_rate(self.learning_rate, epoch, self.epochs)
+
+    def augmentation(self, dataset: Dataset) -> Augmentation | None:
+        """What is done to the training images of a data set."""
+        return dataset.augmentation(self.crop_padding) if self.augment else None
 
 
-def _between(value: object, low: float, high: float) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value) and low <= value < high  # type: ignore[arg-type, operator]
-
-
-_RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
-    ("epochs", "a whole number of at least 1", lambda value: _whole(value, 1)),
-    ("batch_size", "a whole number of at least 2", lambda value: _whole(value, 2)),
-    ("learning_rate", "a finite number above 0", lambda value: _between(value, 5e-324, math.inf)),
-    ("momentum", "a number from 0 up to but not 1", lambda value: _between(value, 0, 1)),
-    ("weight_decay", "a finite number of at least 0", lambda value: _between(value, 0, math.inf)),
-    ("label_smoothing", "a number from 0 up to but not 1", lambda value: _between(value, 0, 1)),
-    ("crop_padding", "None or a whole number of at least 0", lambda value: value is None or _whole(value, 0)),
-    ("precision", f"one of {', '.join(PRECISIONS)}", lambda value: value in PRECISIONS),
-    *(
-        (name, "True or False", lambda value: isinstance(value, bool))
-        for name in ("nesterov", "augment", "record_gram")
-    ),
+RULES: tuple[Rule, ...] = (
+    *COMMON,
+    ("momentum", "a number from 0 up to but not 1", lambda value: between(value, 0, 1)),
+    ("crop_padding", "None or a whole number of at least 0", lambda value: value is None or whole(value, 0)),
+    *((name, "True or False", lambda value: isinstance(value, bool)) for name in ("nesterov", "augment")),
 )
-assert {name for name, _, _ in _RULES} == {field.name for field in fields(Recipe)}
+assert {name for name, _, _ in RULES} == {field.name for field in fields(Recipe)}
 
 
 def cosine_learning_rate(learning_rate: float, epoch: int, epochs: int) -> float:

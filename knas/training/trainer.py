@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from knas.data import Augmentation, DeviceData, ImageDataset, split
+from knas.data import Batches, Dataset, TextDataset, split
 from knas.errors import KnasError, NotFiniteError, RunError, UsageError
 from knas.gradients.memory import is_out_of_memory
 from knas.training.checkpoint import (
@@ -24,9 +25,10 @@ from knas.training.checkpoint import (
     state_digest,
 )
 from knas.training.determinism import channels_last_weights, deterministic, seeded_epoch
-from knas.training.evaluation import accuracy, device_of, kept_modes
+from knas.training.evaluation import Quality, device_of, kept_modes, measure
+from knas.training.fine_tuning import FineTuning
 from knas.training.precision import autocast, resolve_precision
-from knas.training.recipe import Recipe, cosine_learning_rate
+from knas.training.recipe import AnyRecipe, Recipe
 
 GRAM_SAMPLES = 64
 EpochRecord = dict[str, float]
@@ -43,9 +45,12 @@ class TrainingResult:
         epochs: How many the network was trained for.
         seconds: What the epochs took, in all processes that worked on them.
         history: One record for each epoch: epoch (from 1), train_loss, train_accuracy and validation_accuracy
-            (per cent), learning_rate, seconds, and gram_mean and coherence where they are recorded.
+            (per cent), learning_rate (of its last step), seconds, validation_f1 where the data set has a positive
+            class, and gram_mean and coherence where they are recorded.
         precision: The arithmetic it was trained in.
         notes: What the user should know, such as a batch size that was cut.
+        validation_f1: F1 of the data set's positive class after the last epoch, in per cent; None where it has none.
+        test_f1: Likewise; None unless asked for, too.
     """
 
     validation_accuracy: float
@@ -56,12 +61,14 @@ class TrainingResult:
     history: list[EpochRecord]
     precision: str
     notes: tuple[str, ...] = ()
+    validation_f1: float | None = None
+    test_f1: float | None = None
 
 
 def train(
     model: torch.nn.Module,
-    dataset: ImageDataset,
-    recipe: Recipe | None = None,
+    dataset: Dataset,
+    recipe: AnyRecipe | None = None,
     *,
     seed: int = 0,
     device: torch.device | str | None = None,
@@ -80,16 +87,16 @@ def train(
     included, gives the model back the weights that it came with.
 
     Args:
-        model: Takes images [n, 3, H, W], gives logits [n, num_classes]. Parameters with `requires_grad=False`
-            stay as they are.
+        model: Takes images [n, 3, H, W], or a mapping of what a tokenizer gives, [n, t] each; gives logits
+            [n, num_classes]. Parameters with `requires_grad=False` stay as they are.
         dataset: Trained on in part, validated on the rest.
-        recipe: How; None for the defaults, which are the benchmark's.
-        seed: Fixes the split, the order of the images, their augmentation and dropout.
+        recipe: How; None for the defaults of `Recipe`, which are the benchmark's, or of `FineTuning` for sentences.
+        seed: Fixes the split, the order of the samples, their augmentation and dropout.
         device: Where to train; the model is moved there and stays. None for where it is.
-        validation_fraction: Share of the training images to validate on.
+        validation_fraction: Share of the training samples to validate on.
         checkpoint: A file to save to and resume from.
         on_epoch: Called with the record of each epoch that is trained, after it was saved.
-        test: Whether to measure the accuracy on the test images at the end.
+        test: Whether to measure the accuracy on the test samples at the end.
 
     Returns:
         Accuracies, losses and times.
@@ -100,7 +107,9 @@ def train(
         NotFiniteError: If the loss or a weight becomes NaN or infinite.
         KnasError: If memory runs out.
     """
-    run = _Run(model, dataset, recipe or Recipe(), seed, device, validation_fraction)
+    if recipe is None:
+        recipe = FineTuning() if isinstance(dataset, TextDataset) else Recipe()
+    run = _Run(model, dataset, recipe, seed, device, validation_fraction)
     path = None if checkpoint is None else Path(checkpoint)
     with run.prepared():
         if path is not None:
@@ -111,10 +120,10 @@ def train(
             run.save(path)
             if on_epoch is not None:
                 on_epoch(dict(record))
-        if test and run.test_accuracy is None:
+        if test and run.tested is None:
             run.test()
             run.save(path)
-        return run.result(run.test_accuracy if test else None)
+        return run.result(run.tested if test else None)
 
 
 class _Run:
@@ -123,8 +132,8 @@ class _Run:
     def __init__(
         self,
         model: torch.nn.Module,
-        dataset: ImageDataset,
-        recipe: Recipe,
+        dataset: Dataset,
+        recipe: AnyRecipe,
         seed: int,
         device: torch.device | str | None,
         validation_fraction: float,
@@ -140,14 +149,14 @@ class _Run:
         self.train_indices, self.validation_indices = split(dataset, fraction=validation_fraction, seed=seed)
         self.initial = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         self.identity = {
-            "recipe": asdict(recipe),
+            "recipe": asdict(recipe),  # type: ignore[call-overload]
             "seed": seed,
             "validation_fraction": validation_fraction,
             "dataset": dataset.fingerprint,
             "model": model_structure(model),
         }
         self.history: list[EpochRecord] = []
-        self.test_accuracy: float | None = None
+        self.tested: Quality | None = None
 
     @property
     def epochs_done(self) -> int:
@@ -174,36 +183,27 @@ class _Run:
                 model.zero_grad(set_to_none=True)
 
     def _prepare(self) -> None:
-        recipe, images = self.recipe, self.dataset
-        self.data = DeviceData(
-            images.train_images, images.train_labels, mean=images.mean, std=images.std, device=self.device
-        )
-        self.optimizer = torch.optim.SGD(
-            [parameter for parameter in self.model.parameters() if parameter.requires_grad],
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-        )
+        self.data = self.dataset.on_device("train", self.device)
+        self.optimizer = self.recipe.optimizer(self.model)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "float16")
 
     def epoch(self, number: int) -> EpochRecord:
         """Train one epoch, counted from 0, and measure what it brought."""
         started = time.perf_counter()
-        learning_rate = cosine_learning_rate(self.recipe.learning_rate, number, self.recipe.epochs)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
         with seeded_epoch(self.device, self.seed, number) as generator:
             losses, sizes, correct = self._steps(number, generator)
         self._check_finite(number, losses)
         self._check_weights(number)
+        validation = self._measure(self.data, self.validation_indices)
         record: EpochRecord = {
             "epoch": number + 1,
             "train_loss": float((losses.double() * sizes).sum() / sizes.sum()),
             "train_accuracy": 100 * correct / len(self.train_indices),
-            "validation_accuracy": self._accuracy(self.data, self.validation_indices),
-            "learning_rate": learning_rate,
+            "validation_accuracy": validation.accuracy,
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
         }
+        if validation.f1 is not None:
+            record["validation_f1"] = validation.f1
         if self.recipe.record_gram:
             record.update(self._gram_health())
         record["seconds"] = time.perf_counter() - started
@@ -214,10 +214,13 @@ class _Run:
         self.model.train()
         order = self.train_indices[torch.randperm(len(self.train_indices), generator=generator)]
         batches = order.tensor_split(math.ceil(len(order) / self.recipe.batch_size))
+        augmentation = self.recipe.augmentation(self.dataset)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
         losses: list[Tensor] = []
-        for indices in batches:
-            inputs, targets = self.data.batch(indices, self._augmentation(), generator)
+        for step, indices in enumerate(batches):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.recipe.learning_rate_at(number, step, len(batches))
+            inputs, targets = self.data.batch(indices, augmentation, generator)
             loss, right = self._step(inputs, targets)
             losses.append(loss)
             correct += right
@@ -226,12 +229,12 @@ class _Run:
         sizes = torch.tensor([len(indices) for indices in batches])
         return torch.stack(losses).cpu(), sizes, int(correct.item())
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _step(self, inputs: Any, targets: Tensor) -> tuple[Tensor, Tensor]:
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.precision, self.device):
             logits = self.model(inputs)
         if logits.ndim != 2 or logits.shape[1] < self.dataset.num_classes:
-            wanted = f"[{len(inputs)}, {self.dataset.num_classes}]"
+            wanted = f"[{len(targets)}, {self.dataset.num_classes}]"
             raise UsageError(f"model: wanted logits of shape {wanted}, it gives {list(logits.shape)}")
         loss = torch.nn.functional.cross_entropy(
             logits.float(), targets, label_smoothing=self.recipe.label_smoothing
@@ -240,12 +243,6 @@ class _Run:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return loss.detach(), (logits.detach().argmax(1) == targets).sum()
-
-    def _augmentation(self) -> Augmentation | None:
-        padding = self.recipe.crop_padding
-        if padding is None:
-            padding = self.dataset.train_images.shape[2] // 8
-        return Augmentation(padding, self.dataset.flip) if self.recipe.augment else None
 
     def _check_finite(self, number: int, losses: Tensor) -> None:
         bad = (~losses.isfinite()).nonzero()
@@ -265,11 +262,12 @@ class _Run:
                     f"try a learning_rate below {self.recipe.learning_rate}"
                 )
 
-    def _accuracy(self, data: DeviceData, indices: Tensor) -> float:
-        return accuracy(self.model, data, indices, precision=self.precision)
+    def _measure(self, data: Batches, indices: Tensor) -> Quality:
+        f1 = self.dataset.positive is not None
+        return measure(self.model, data, indices, f1=f1, precision=self.precision)
 
     def _gram_health(self) -> EpochRecord:
-        """Mean and coherence of the Gram matrix of the loss gradients, on images that stay the same."""
+        """Mean and coherence of the Gram matrix of the loss gradients, on samples that stay the same."""
         from knas.scoring import gram
 
         inputs, targets = self.data.batch(self.train_indices[:GRAM_SAMPLES])
@@ -277,12 +275,9 @@ class _Run:
         return {"gram_mean": float(health.mean), "coherence": float(health.coherence)}
 
     def test(self) -> None:
-        """Measure the accuracy on the test images."""
-        images = self.dataset
-        data = DeviceData(
-            images.test_images, images.test_labels, mean=images.mean, std=images.std, device=self.device
-        )
-        self.test_accuracy = self._accuracy(data, torch.arange(len(data)))
+        """Measure the accuracy on the test samples."""
+        data = self.dataset.on_device("test", self.device)
+        self.tested = self._measure(data, torch.arange(len(data)))
 
     def save(self, path: Path | None) -> None:
         """Write everything that the next epoch depends on; no random state, since epochs seed themselves."""
@@ -296,7 +291,8 @@ class _Run:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "history": self.history,
-            "test_accuracy": self.test_accuracy,
+            "test_accuracy": None if self.tested is None else self.tested.accuracy,
+            "test_f1": None if self.tested is None else self.tested.f1,
         }
         save_checkpoint(path, state)
 
@@ -317,25 +313,28 @@ class _Run:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
-        self.history, self.test_accuracy = state["history"], state["test_accuracy"]
+        self.history = state["history"]
+        if state["test_accuracy"] is not None:
+            self.tested = Quality(state["test_accuracy"], state.get("test_f1"))
 
-    def result(self, test_accuracy: float | None) -> TrainingResult:
+    def result(self, tested: Quality | None) -> TrainingResult:
         """Sum up."""
         last, n = self.history[-1], len(self.train_indices)
         notes = []
         if n < self.recipe.batch_size:
-            notes.append(
-                f"batch_size={self.recipe.batch_size}: there are {n:,} images to train on, all in one batch"
-            )
+            there = f"there are {n:,} {self.dataset.samples} to train on"
+            notes.append(f"batch_size={self.recipe.batch_size}: {there}, all in one batch")
         return TrainingResult(
             validation_accuracy=last["validation_accuracy"],
-            test_accuracy=test_accuracy,
+            test_accuracy=None if tested is None else tested.accuracy,
             train_loss=last["train_loss"],
             epochs=len(self.history),
             seconds=sum(record["seconds"] for record in self.history),
             history=self.history,
             precision=self.precision,
             notes=tuple(notes),
+            validation_f1=last.get("validation_f1"),
+            test_f1=None if tested is None else tested.f1,
         )
 
 

@@ -72,7 +72,7 @@ def test_image_size_resizes() -> None:
     assert (shrunk - small.train_images.float()).abs().mean() < 25
 
 
-@pytest.mark.parametrize("name", ["nope", "./nope", "/nope/nope", "", "a/b/c"])
+@pytest.mark.parametrize("name", ["nope", "./nope", "/nope/nope", "", "a/b/c/d"])
 def test_an_unknown_name_is_refused_with_the_names_that_are(name: str) -> None:
     with pytest.raises(UsageError, match="digits, cifar10, cifar100"):
         data.load(name)

@@ -101,6 +101,26 @@ class Attention(nn.Module):
         return self.head(self.layer(x).mean(self.axis))
 
 
+class Positions(nn.Module):
+    """Embeddings of positions that all samples share, added to theirs, once halved; control flow that sees the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.shared, self.halved = nn.Embedding(11, 6), nn.Embedding(9, 6), nn.Embedding(9, 6)
+        self.bias, self.lost, self.head = nn.Embedding(9, 6), nn.Embedding(9, 6), nn.Linear(6, 3)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        places = torch.arange(input_ids.shape[1])
+        self.lost(places[None])
+        x = self.embed(input_ids)
+        x += self.shared(places[None])
+        x = self.halved(places[None]) / 2 + x + self.bias(places)
+        x = x.tanh()
+        if attention_mask.min() < 1:
+            x = x * attention_mask[:, :, None]
+        return {"logits": self.head(x).sum(1)}
+
+
 class TwoInputs(nn.Module):
     """Two inputs and a tuple of outputs."""
 
@@ -173,6 +193,7 @@ CASES = {
     "overwritten": Case(Overwritten, images(3, 6, 6)),
     "functional": Case(Functional, images(3, 6, 6)),
     "text": Case(Text, tokens),
+    "positions of text": Case(Positions, tokens),
     "attention": Case(Attention, images(5, 8)),
     "as long as the batch": Case(Attention, images(6, 8)),
     "sequence first, as long": Case(lambda: Attention(batch_first=False), images(6, 8)),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-import knas
 
 FUNCTIONAL: dict[str, Callable[[Tensor], Tensor]] = {
     "F.relu": F.relu,
@@ -35,27 +32,3 @@ class Functional(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.relu(self.norm(self.conv(x)))
         return self.head(x.mean((2, 3)))
-
-
-class UntouchedModel:
-    """Inherited by the tests of proxies that run a forward pass of their own."""
-
-    name: str
-    options: dict[str, object]
-
-    def test_leaves_the_model_as_it_was(self) -> None:
-        model = Functional(torch.relu).train()
-        model.conv.eval()
-        model.head.bias.requires_grad_(False)
-        before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
-        wanted = [parameter.requires_grad for parameter in model.parameters()]
-        random = torch.get_rng_state()
-        images = torch.randn(4, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-        kept = images.clone()
-        knas.score(model, images, proxy=self.name, **self.options)
-        assert torch.equal(images, kept)
-        assert torch.equal(torch.get_rng_state(), random)
-        assert [module.training for module in model.modules()] == modes
-        assert [parameter.requires_grad for parameter in model.parameters()] == wanted
-        assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-        assert not any(module._forward_hooks for module in model.modules())

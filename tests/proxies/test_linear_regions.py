@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from proxies.conformance import ProxyConformance, network, samples
-from proxies.relus import Functional, UntouchedModel
+from proxies.conformance import ProxyConformance, samples
+from proxies.relus import Functional
 from torch import nn
 
 import knas
@@ -13,11 +13,14 @@ from knas.errors import UsageError
 from knas.proxies.linear_regions import Regions, random_patches
 
 
-class TestLinearRegions(ProxyConformance, UntouchedModel):
+class TestLinearRegions(ProxyConformance):
     name = "linear-regions"
+    layered = False  # a count of patterns is no sum over layers
 
-    def test_layers_name_modules(self) -> None:
-        assert self.score(network()).layers == (), "a count of patterns is no sum over layers"
+
+class TestLinearRegionsOfPatches(ProxyConformance):
+    name, options = "linear-regions", {"patches": 20, "patch": 8}
+    layered = False
 
 
 def test_regions_are_distinct_patterns() -> None:

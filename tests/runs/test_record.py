@@ -16,6 +16,7 @@ DIVERGED = TrialRow("b", 3, "control", None, None, None, "the loss is nan", 2.0)
 SHARED = SupernetRow("[1, {}]", ("a", "b"), None, 20.0, ({"epoch": 1, "validation_accuracy": 30.0},))
 UNSHARED = SupernetRow("[2, {}]", (), "the loss is nan", 1.0)
 SEEDED = TrialRow("a", 3, "search", 91.0, None, None, None, 12.5, (), 777)
+MEASURED = TrialRow("c", 3, "plain", 80.0, 81.0, 0.2, None, 5.0, metrics={"test_f1": 87.5})
 
 
 def fill(record: Record) -> None:
@@ -31,10 +32,12 @@ def fill(record: Record) -> None:
 def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     record = Record(tmp_path / "search.sqlite")
     fill(record)
+    record.add_trial("C", MEASURED)
     record.close()
     record = Record(tmp_path / "search.sqlite")
     assert record.scores() == [SCORE, FAILURE]
-    assert record.trials() == [TRIAL, DIVERGED, SEEDED]
+    assert record.trials() == [TRIAL, DIVERGED, SEEDED, MEASURED]
+    assert record.trial("C", 3) == MEASURED
     assert record.score("B") == FAILURE
     assert record.trial("A", 3) == TRIAL
     assert record.trial("A", 3, 777) == SEEDED
@@ -145,8 +148,10 @@ def test_record_of_version_2_goes_on(tmp_path: Path) -> None:
     with closing(Record(path)) as record:
         fill(record)
         record.add_probe("{}", SCORE)
-    connection = sqlite3.connect(path)  # what version 3 added is the table of super-networks
-    connection.executescript("DROP TABLE supernet; PRAGMA user_version = 2;")
+    connection = sqlite3.connect(path)  # version 3 added the table of super-networks, version 4 the metrics
+    connection.executescript(
+        "DROP TABLE supernet; ALTER TABLE trial DROP COLUMN metrics; PRAGMA user_version = 2;"
+    )
     connection.close()
     before = path.read_bytes()
     with closing(Record(path, create=False)) as record:
@@ -159,6 +164,23 @@ def test_record_of_version_2_goes_on(tmp_path: Path) -> None:
     with closing(Record(path, create=False)) as record:
         assert record.supernets() == [SHARED]
         assert record.probes() == [SCORE]
+
+
+def test_record_of_version_3_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    with closing(Record(path)) as record:
+        fill(record)
+    connection = sqlite3.connect(path)
+    connection.executescript("ALTER TABLE trial DROP COLUMN metrics; PRAGMA user_version = 3;")
+    connection.close()
+    before = path.read_bytes()
+    with closing(Record(path, create=False)) as record:
+        assert record.trials() == [TRIAL, DIVERGED, SEEDED]
+        assert record.supernets() == [SHARED, UNSHARED]
+    assert path.read_bytes() == before, "to look at it changes nothing"
+    with closing(Record(path)) as record:
+        record.add_trial("C", MEASURED)
+        assert record.trials() == [TRIAL, DIVERGED, SEEDED, MEASURED]
 
 
 @pytest.mark.parametrize("create", [True, False])

@@ -17,7 +17,7 @@ from knas.runs import Record, SearchResult
 from knas.search import search
 from knas.search.probe import Probe
 from knas.search.pruning import whole
-from knas.search.scorer import Scorer, load_data, score_images
+from knas.search.scorer import Scorer, draw_batch, load_data
 from knas.search.settings import ScoreSettings
 
 SMALL: dict[str, Any] = {
@@ -76,7 +76,7 @@ def test_score_of_a_super_network_is_that_of_the_package() -> None:
     settings = ScoreSettings(
         channels=2, cells_per_stage=1, score_samples=6, max_train_samples=100, seed=3
     ).resolved()
-    images = score_images(load_data(settings), settings)
+    images = draw_batch(load_data(settings), settings)
     space = knas.spaces.create("nas-bench-201")
     scorer = Scorer(space, settings, images, torch.device("cpu"))
     supernet = whole(space).without(0, "none")

@@ -15,19 +15,28 @@ from knas.spaces import Architecture, SearchSpace
 
 
 class SearchSpaceConformance:
-    """Subclasses set `name`, `malformed` (text and what the error says), `build_options` and `inputs`."""
+    """Subclasses set `name`, `malformed` (text and what the error says), `inputs`, and options where there are some.
+
+    `misspelled` is an initialization that there isn't, and the one that is meant.
+    """
 
     name: ClassVar[str]
     malformed: ClassVar[tuple[tuple[object, str], ...]]
     build_options: ClassVar[dict[str, int]] = {}
+    misspelled: ClassVar[tuple[str, str]] = ("kaimin", "kaiming")
 
     def inputs(self, n: int) -> object:
         """Return a batch of n samples that the space's networks take."""
         raise NotImplementedError
 
     @pytest.fixture
-    def space(self) -> SearchSpace:
-        return spaces.create(self.name)
+    def space_options(self) -> dict[str, object]:
+        """Return what `spaces.create` takes beside the name."""
+        return {}
+
+    @pytest.fixture
+    def space(self, space_options: dict[str, object]) -> SearchSpace:
+        return spaces.create(self.name, **space_options)
 
     def drawn(self, space: SearchSpace, count: int, seed: int = 0) -> list[Architecture]:
         generator = np.random.default_rng(seed)
@@ -146,10 +155,10 @@ class SearchSpaceConformance:
             space.parameters(architecture, num_classes=2.5)  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="seed must be an integer of at least 0, got -1"):
             self.build(space, architecture, seed=-1)
-        with pytest.raises(
-            UsageError, match=r"initialization must be one of .*got 'kaimin'; did you mean 'kaiming'"
-        ):
-            self.build(space, architecture, initialization="kaimin")
+        given, meant = self.misspelled
+        wanted = rf"initialization must be one of .*got '{given}'; did you mean '{meant}'"
+        with pytest.raises(UsageError, match=wanted):
+            self.build(space, architecture, initialization=given)
 
     def test_builder_makes_what_build_makes(self, space: SearchSpace) -> None:
         builder = space.builder(7, 5, "cpu", **self.build_options)

@@ -273,7 +273,7 @@ def test_batches_differ_by_one_image_at_most(
             seen.append(indices)
         return cut(self, indices, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(trainer.DeviceData, "batch", spy)
+    monkeypatch.setattr(data.DeviceData, "batch", spy)
     training.train(network(), digits, training.Recipe(epochs=1, batch_size=50))
     train_indices, _ = data.split(digits)
     assert sizes == [40] * 4
@@ -287,15 +287,13 @@ def test_a_training_set_below_a_batch_is_one_batch_and_said(
     assert result.notes == ("batch_size=256: there are 160 images to train on, all in one batch",)
 
 
-def test_padding_follows_the_image_size(network: Network, digits: data.ImageDataset) -> None:
+def test_padding_follows_the_image_size(digits: data.ImageDataset) -> None:
     def padding(size: int, wanted: int | None = None) -> int | None:
         images = torch.zeros(20, 3, size, size, dtype=torch.uint8)
         dataset = dataclasses.replace(
             digits, train_images=images, train_labels=torch.arange(20) % 10, flip=True
         )
-        recipe = training.Recipe(crop_padding=wanted)
-        run = trainer._Run(network(), dataset, recipe, 0, None, 0.5)
-        augmentation = run._augmentation()
+        augmentation = training.Recipe(crop_padding=wanted).augmentation(dataset)
         assert augmentation is not None
         assert augmentation.flip
         return augmentation.padding

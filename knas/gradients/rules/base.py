@@ -51,10 +51,20 @@ class Rule(ABC):
             return f"its input {shape} does not have the {n} samples along its first axis"
         return None
 
+    def shared(self, call: Call) -> bool:
+        """Whether all samples share the call's output, which has a first axis of 1 to be added to theirs."""
+        return False
+
     def ambiguous(self, call: Call, n: int) -> bool:
         """Whether the second axis may as well be the samples' (sequence-first models)."""
         shape = call.input.shape
         return self.sequence_axes and len(shape) > self.least_axes and shape[1] == n > 1
+
+    linear_map = False
+    """Whether the output is a linear map of the input by the weight; then the rule has `rows`."""
+
+    position_wise = False
+    """Whether an output's position depends on the input at the same position alone."""
 
     sequence_axes = False
     least_axes = 2
@@ -71,6 +81,10 @@ class Rule(ABC):
     @abstractmethod
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """All per-sample gradients [n, weight size] and [n, bias size]; None for a parameter that the call lacks."""
+
+    def rows(self, values: Tensor) -> Tensor:
+        """The input or output of a linear map, or the gradient of one, as rows [N, channels], one for each position."""
+        raise NotImplementedError
 
     def layer(self, call: Call, grad: Tensor, entries: Tensor) -> native.SampledLayer | None:
         """What the operators that never store the sampled gradients take; None where there is none for the rule."""

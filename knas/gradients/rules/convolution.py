@@ -31,6 +31,8 @@ _CONVOLUTION = {
 class ConvolutionRule(Rule):
     """F.conv1d, F.conv2d and F.conv3d with any stride, padding, dilation and groups."""
 
+    linear_map = True
+
     @override
     def functions(self) -> tuple[Callable[..., Any], ...]:
         return F.conv1d, F.conv2d, F.conv3d
@@ -64,6 +66,10 @@ class ConvolutionRule(Rule):
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         weight = native.conv_per_sample_gradients(call.input, grad, *call.geometry)
         return weight, _bias(grad) if call.bias is not None else None
+
+    @override
+    def rows(self, values: Tensor) -> Tensor:
+        return values.movedim(1, -1).flatten(0, -2)
 
     @override
     def gram(self, call: Call, grad: Tensor) -> Tensor:

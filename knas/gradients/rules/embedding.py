@@ -62,6 +62,10 @@ class EmbeddingRule(Rule):
         return super().unusable(call, n)
 
     @override
+    def shared(self, call: Call) -> bool:
+        return call.input.dim() > 1 and call.input.shape[0] == 1 and not call.geometry[2]
+
+    @override
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         indices, deltas = self._positions(call, grad)
         rows, columns = entries // deltas.shape[2], entries % deltas.shape[2]

@@ -21,6 +21,7 @@ _POINTWISE = (1,), (1,), (0,), (1,), 1
 class LinearRule(Rule):
     """F.linear on inputs [n, ..., in_features]."""
 
+    linear_map = position_wise = True
     sequence_axes = True
 
     @override
@@ -51,6 +52,10 @@ class LinearRule(Rule):
         input, deltas = _positions(call.input, grad)
         weight = native.conv_per_sample_gradients(input.mT, deltas.mT, *_POINTWISE)
         return weight, _bias(deltas) if call.bias is not None else None
+
+    @override
+    def rows(self, values: Tensor) -> Tensor:
+        return values.flatten(0, -2)
 
     @override
     def gram(self, call: Call, grad: Tensor) -> Tensor:

@@ -1,0 +1,51 @@
+"""How many directions rows of numbers spread over."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from knas import native
+
+MOST_ROWS, LEAST_ROWS, MOST_NUMBERS = 2048, 1024, 1 << 20
+"""Limits of what is looked at of one tensor: a sum over more rows would cost more than the layer itself."""
+
+
+def effective_rank(rows: Tensor, *, center: bool) -> Tensor:
+    """(tr K)^2 / ||K||_F^2 of K = X^T X, the participation ratio of its eigenvalues.
+
+    With p_k the eigenvalues over their sum it is 1 / sum_k p_k^2: r where r eigenvalues are equal and the others 0,
+    between 1 and min(N, C), and 0 for rows that are all 0. It needs no eigenvalues, and X^T X and X X^T have the same.
+
+    Args:
+        rows: X [N, C].
+        center: Whether the mean of the rows that are not 0 is taken off these first: then K is a covariance.
+
+    Returns:
+        A number in float64 on the rows' device.
+    """
+    rows = rows.to(native.accumulate_type(rows))
+    if center:
+        present = (rows != 0).any(1, keepdim=True)
+        rows = (rows - rows.sum(0) / present.sum().clamp(min=1)) * present
+    largest = rows.abs().amax() if rows.numel() else rows.new_zeros(())
+    rows = rows / largest.clamp(
+        min=torch.finfo(rows.dtype).tiny
+    )  # fourth powers of numbers may leave float32
+    kernel = rows.mT @ rows if rows.shape[1] <= rows.shape[0] else rows @ rows.mT
+    total, squares = kernel.diagonal().sum(dtype=torch.float64), kernel.square().sum(dtype=torch.float64)
+    ratio = total.square() / squares.clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.where(squares == 0, 0.0, ratio)  # NaN stays NaN
+
+
+def most_rows(columns: int) -> int:
+    """How many rows of so many columns are looked at."""
+    return max(LEAST_ROWS, min(MOST_ROWS, MOST_NUMBERS // max(columns, 1)))
+
+
+def some_rows(rows: Tensor, count: int, seed: int) -> Tensor:
+    """`count` of the rows [N, C], drawn without repetition by a seed; all where there are no more."""
+    if rows.shape[0] <= count:
+        return rows
+    chosen = torch.randperm(rows.shape[0], generator=torch.Generator().manual_seed(seed))[:count]
+    return rows[chosen.to(rows.device)]

@@ -1,0 +1,79 @@
+"""The composite score: size, features, gradients and their agreement in one number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import nn
+
+from knas.gradients import OBJECTIVES, POLICIES, one_of
+from knas.observations import Findings, Observation
+from knas.proxies.base import Observing, Score
+from knas.proxies.checks import positive
+from knas.proxies.grams import Coherence, GradientBalance
+from knas.proxies.ranks import FeatureRank, GradientEntropy
+from knas.proxies.size import FLOPs
+
+LEAST = 0.01
+"""Parts below count as so much, so that a network whose gradients are all alike (one hidden layer) has a score."""
+
+
+@dataclass(frozen=True)
+class Knas(Observing):
+    """log of the product of five proxies: `flops`, `feature-rank`, `gradient-entropy`, `coherence`, `gradient-balance`.
+
+    How much a network computes, how many directions its features fill, how many directions its learning signal fills,
+    how far samples agree on where to move, and how evenly the gradient comes through: all by one forward and one
+    backward pass of the samples. Nothing is fitted. Each part has the exponent 1, so that no part's unit matters to
+    the order, and a network's value needs no other network. A part below 0.01 counts as 0.01. No part looks at what
+    operations are called.
+
+    Chosen on NAS-Bench-201's development half and on other spaces; docs/ranking.md has what was tried, and how it does.
+
+    Args:
+        of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
+        batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
+        micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+    """
+
+    name: ClassVar[str] = "knas"
+
+    of: str = "output"
+    batch_norm: str = "calibrated"
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        one_of("of", self.of, OBJECTIVES)
+        one_of("batch_norm", self.batch_norm, POLICIES)
+        if self.micro_batch is not None:
+            positive("micro_batch", self.micro_batch, 1)
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether gradients of the loss are asked for."""
+        return self.of == "loss"
+
+    @property
+    def parts(self) -> tuple[Observing, ...]:
+        """The proxies whose product it is."""
+        options = (self.of, self.batch_norm, self.micro_batch)
+        return (
+            FLOPs(),
+            FeatureRank(*options),
+            GradientEntropy(*options),
+            GradientBalance(*options),
+            Coherence(*options),
+        )
+
+    def observations(self) -> tuple[Observation[Any], ...]:
+        """Those of the parts."""
+        return tuple(one for part in self.parts for one in part.observations())
+
+    def read(self, model: nn.Module, findings: Findings) -> Score:
+        """The sum of the parts' logarithms; layers have their share of the coherence."""
+        scores = [part.read(model, findings) for part in self.parts]
+        value = math.fsum(math.log(max(score.value, LEAST)) for score in scores)
+        return Score(value, self.name, scores[-1].layers, scores[-1].skipped)

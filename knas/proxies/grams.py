@@ -1,0 +1,167 @@
+"""Proxies that read the Gram matrices of all parameters: norm, coherence, spectral entropy and smallest eigenvalue."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from knas.gradients import OBJECTIVES, POLICIES, one_of
+from knas.gradients.objective import no_gradient_path
+from knas.observations import CapturePass, Findings, LayerGrams, PerLayer
+from knas.proxies.base import Observing, Score, layer_scores
+from knas.proxies.checks import positive
+
+
+@dataclass(frozen=True)
+class GramProxy(Observing):
+    """A number of the Gram matrices G_l[i, j] = <g_i^l, g_j^l> of the layers l, by one forward and one backward pass.
+
+    Args:
+        of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
+        batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
+        micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+    """
+
+    of: str = "output"
+    batch_norm: str = "calibrated"
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        one_of("of", self.of, OBJECTIVES)
+        one_of("batch_norm", self.batch_norm, POLICIES)
+        if self.micro_batch is not None:
+            positive("micro_batch", self.micro_batch, 1)
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether gradients of the loss are asked for."""
+        return self.of == "loss"
+
+    @property
+    def grams(self) -> LayerGrams:
+        """What it looks at."""
+        return LayerGrams(CapturePass(self.of, self.batch_norm, self.micro_batch))
+
+    def observations(self) -> tuple[LayerGrams]:
+        """The Gram matrices."""
+        return (self.grams,)
+
+    def read(self, model: nn.Module, findings: Findings) -> Score:
+        """The score of the matrices."""
+        grams = findings[self.grams]
+        value, shares = self.of_grams(grams)
+        return Score(value, self.name, layer_scores(grams, shares), grams.skipped)
+
+    @abstractmethod
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The score, and each layer's share of it."""
+
+
+@dataclass(frozen=True)
+class GramNorm(GramProxy):
+    """sum_l log(1 + ||G_l||_F), over the layers l, with the Frobenius norm of each layer's Gram matrix.
+
+    The norm is what the KNAS paper's theory is about (arXiv 2111.13293, Eq. 14 bounds the smallest eigenvalue by it);
+    the logarithm keeps the layer with the largest gradients from being all of the sum. Not a published proxy.
+    """
+
+    name: ClassVar[str] = "gram-norm"
+
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The sum over layers, and its terms."""
+        shares = torch.linalg.matrix_norm(grams.values).log1p().tolist()
+        return math.fsum(shares), shares
+
+
+@dataclass(frozen=True)
+class Coherence(GramProxy):
+    """sum_l c_l, with c_l = mean(G_l) / (trace(G_l) / n) = n ||mean_i g_i^l||^2 / sum_i ||g_i^l||^2.
+
+    c_l is 1 where all samples pull the layer the same way and 1/n where their gradients are orthogonal; a layer that
+    no gradient reaches counts as 0. A sum, not a mean: depth counts. Not a published proxy.
+    """
+
+    name: ClassVar[str] = "coherence"
+
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The sum over layers, and its terms."""
+        mean = grams.values.mean((1, 2))
+        per_sample = grams.values.diagonal(dim1=1, dim2=2).mean(1)  # trace / n
+        shares = torch.where(per_sample > 0, mean / per_sample.clamp(min=_TINY), 0.0).tolist()
+        return math.fsum(shares), shares
+
+
+@dataclass(frozen=True)
+class GradientBalance(GramProxy):
+    """1 / (1 + s), with s the standard deviation over the layers l of log ||G_l||_F, Frobenius norms.
+
+    It is 1 where all layers get gradients of one size, and small where these vanish or explode on the way through the
+    network. Layers that no gradient reaches are left out, here and in s. Not a published proxy.
+    """
+
+    name: ClassVar[str] = "gradient-balance"
+
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The score; a layer's share is the logarithm of its norm, less the mean over layers."""
+        norms = torch.linalg.matrix_norm(grams.values)
+        reached = norms > 0
+        logs = norms.clamp(min=_TINY).log()
+        if not reached.any():
+            raise no_gradient_path()
+        deviations = torch.where(reached, logs - logs[reached].mean(), 0.0)
+        spread = float(deviations[reached].square().mean().sqrt())
+        return 1 / (1 + spread), deviations.tolist()
+
+
+@dataclass(frozen=True)
+class GramEntropy(GramProxy):
+    """sum_l H_l, with H_l = -sum_k p_k log p_k and p_k = lambda_k(G_l) / trace(G_l), the spectral entropy of a layer.
+
+    H_l is log n where the samples' gradients are orthogonal and of one length, and 0 where they are parallel, or where
+    no gradient reaches the layer. Not a published proxy.
+    """
+
+    name: ClassVar[str] = "gram-entropy"
+
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The sum over layers, and its terms."""
+        shares = spectral_entropy(grams.eigenvalues).tolist()
+        return math.fsum(shares), shares
+
+
+@dataclass(frozen=True)
+class MinEigenvalue(GramProxy):
+    """lambda_min(G) of the Gram matrix G = sum_l G_l of all parameters, the rate of the KNAS paper's Proposition 4.1.
+
+    It is 0 where G is singular to the precision of the gradients: lambda_min <= n eps lambda_max with eps that of
+    float32 (or float64 in models of that type). Layers report their own smallest eigenvalues, whose sum it is not.
+    """
+
+    name: ClassVar[str] = "min-eigenvalue"
+
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The smallest eigenvalue of the whole matrix, and of each layer's."""
+        precision = grams.values.shape[-1] * grams.epsilon
+        whole = _smallest(grams.whole_eigenvalues, precision)
+        return float(whole), _smallest(grams.eigenvalues, precision).tolist()
+
+
+_TINY = torch.finfo(torch.float64).tiny
+
+
+def spectral_entropy(eigenvalues: Tensor) -> Tensor:
+    """-sum_k p_k log p_k with p the eigenvalues [..., n] over their sum: [...]; 0 where all of them are 0."""
+    values = eigenvalues.clamp(min=0)  # rounding leaves some below
+    shares = values / values.sum(-1, keepdim=True).clamp(min=_TINY)
+    return torch.special.entr(shares).sum(-1)  # type: ignore[no-any-return]
+
+
+def _smallest(eigenvalues: Tensor, precision: float) -> Tensor:
+    smallest, largest = eigenvalues[..., 0], eigenvalues[..., -1]
+    return torch.where(smallest > precision * largest, smallest, 0.0)

@@ -1,0 +1,105 @@
+"""Proxies that read effective ranks: how many directions features and gradients spread over."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from knas.errors import KnasError
+from knas.gradients import OBJECTIVES, POLICIES, one_of
+from knas.observations import CapturePass, EffectiveRanks, Findings
+from knas.proxies.base import Observing, Score, layer_scores
+from knas.proxies.checks import positive
+
+
+@dataclass(frozen=True)
+class RankProxy(Observing):
+    """A number of effective ranks of the convolutions and linear layers, by one forward and one backward pass.
+
+    The effective rank of K is r(K) = (tr K)^2 / ||K||_F^2, the participation ratio of its eigenvalues. A row is a
+    position of a sample; positions that the output does not depend on, such as padding, are left out of linear layers.
+    What runs and no gradient reaches counts, with rank 0, and a tensor that goes into several layers counts once. Of
+    more than 2,048 rows (of 2^20 / C, but at least 1,024, for more than 512 channels C) so many are drawn by the seed.
+
+    Args:
+        of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
+        batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
+        micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+    """
+
+    of: str = "output"
+    batch_norm: str = "calibrated"
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        one_of("of", self.of, OBJECTIVES)
+        one_of("batch_norm", self.batch_norm, POLICIES)
+        if self.micro_batch is not None:
+            positive("micro_batch", self.micro_batch, 1)
+
+    @property
+    def needs_targets(self) -> bool:
+        """Whether gradients of the loss are asked for."""
+        return self.of == "loss"
+
+    @property
+    def ranks(self) -> EffectiveRanks:
+        """What it looks at."""
+        return EffectiveRanks(CapturePass(self.of, self.batch_norm, self.micro_batch))
+
+    def observations(self) -> tuple[EffectiveRanks]:
+        """The ranks."""
+        return (self.ranks,)
+
+    def read(self, model: nn.Module, findings: Findings) -> Score:
+        """The number, and each layer's."""
+        ranks = findings[self.ranks]
+        value, shares = self.of_ranks(ranks.values)
+        return Score(float(value), self.name, layer_scores(ranks, shares.tolist()), ranks.skipped)
+
+    @abstractmethod
+    def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The score of ranks [layers, 4], as `knas.observations.EffectiveRanks` has them, and the layers' own."""
+
+
+@dataclass(frozen=True)
+class FeatureRank(RankProxy):
+    """sum_l r(A_l) / sum_l min(N_l, C_l), with A_l the second moments of the rows a_t [C_l] that go into layer l.
+
+    It is 1 where features fill all channels evenly. Not a published proxy; the spectra of features by their entropy
+    are the expressivity of AZ-NAS (arXiv 2403.19232). Layers have their own quotients.
+    """
+
+    name: ClassVar[str] = "feature-rank"
+
+    def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The quotient of the sums, and those of the layers."""
+        ranks, largest = values[:, 0], values[:, 1]
+        return ranks.sum() / largest.sum(), torch.where(largest > 0, ranks / largest.clamp(min=1), 0.0)
+
+
+@dataclass(frozen=True)
+class GradientEntropy(RankProxy):
+    """(1/L) sum_l log r(D_l), with D_l the covariance of the gradients d_t [C_l] for the input of layer l.
+
+    log r is the collision entropy -log sum_k p_k^2 (Rényi's of order 2) of the spectrum: how many directions the
+    learning signal comes from, on a logarithmic scale. A gradient that is the same at all positions counts as one
+    direction. The L layers are those whose input comes from another layer. Not a published proxy.
+    """
+
+    name: ClassVar[str] = "gradient-entropy"
+
+    def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The mean over layers, and its terms."""
+        inner = values[:, 3] > 0
+        if not inner.any():
+            raise KnasError(
+                "model: no convolution or linear layer comes after another layer; gradient-entropy needs one"
+            )
+        shares = values[:, 2].clamp(min=1).log()
+        return shares[inner].mean(), shares
