@@ -66,8 +66,9 @@ def test_agrees_with_hooks() -> None:
     features, gradients = expected(model, images)
     score = knas.score(model, images, proxy="feature-rank")
     assert [layer.name for layer in score.layers] == ["0", "2", "5"]
-    assert [layer.value for layer in score.layers] == pytest.approx([rank / most for rank, most in features])
-    assert score.value == pytest.approx(sum(rank for rank, _ in features) / sum(most for _, most in features))
+    shares = [rank**2 / most for rank, most in features]
+    assert [layer.value for layer in score.layers] == pytest.approx(shares)
+    assert score.value == pytest.approx(sum(shares) / 3)
     score = knas.score(model, images, proxy="gradient-entropy")
     assert [layer.value for layer in score.layers[1:]] == pytest.approx(
         [math.log(rank) for rank in gradients]
