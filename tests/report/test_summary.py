@@ -42,6 +42,22 @@ def test_winner_and_cost() -> None:
     assert "control" not in text
 
 
+def test_f1_and_the_plain_model() -> None:
+    best, plain = Best("highway:4", 90.5, 89.0, 91.25, 88.5), Best("highway:2", 80.0, 81.0, 82.0, 83.0)
+    seconds = {"score": 10.0, "train": 200.0, "plain": 50.0}
+    result = dataclasses.replace(RESULT, best=best, plain=plain, seconds=seconds)
+    text = shown(result)
+    assert "validation 90.50 % (F1 91.25 %), test 89.00 % (F1 88.50 %)" in text
+    assert (
+        "plain    the pretrained model as it is, same training: validation 80.00 % (F1 82.00 %), test 81.00 %"
+        in text
+    )
+    assert "(14 networks), plain model 50.0 s" in text
+    assert SearchResult.from_dict(result.to_dict(), result.run) == result
+    assert "same training: it failed" in shown(dataclasses.replace(result, plain=None))
+    assert "test_f1" not in RESULT.to_dict()["best"], "as older knas reads it"
+
+
 def test_without_scores_there_is_no_column_of_them() -> None:
     trained = tuple(dataclasses.replace(one, score=None) for one in RESULT.top_k)
     text = shown(
