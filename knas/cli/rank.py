@@ -60,6 +60,8 @@ def command(
     benchmark_dataset: comparison.TableDataset = None,
     figures: comparison.Figures = None,
     cell: comparison.Cell = None,
+    bootstrap: comparison.Bootstrap = 200,
+    no_controls: comparison.NoControls = False,
     max_train_samples: options.MaxTrainSamples = None,
     proxy: options.Proxy = "mgm",
     estimator: options.Estimator = None,
@@ -97,7 +99,15 @@ def command(
     chosen = wanted.wanted(context, known, everything, samples, architectures, scores)
     count = wanted.known_count(chosen)
     asked = comparison.asked(
-        benchmark, benchmark_dataset, figures, cell, space=space, count=count, overwrite=overwrite
+        benchmark,
+        benchmark_dataset,
+        figures,
+        cell,
+        bootstrap,
+        not no_controls,
+        space=space,
+        count=count,
+        overwrite=overwrite,
     )
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
     with options.interruptible(run), options.watching(quiet or as_json) as watcher:

@@ -28,7 +28,7 @@ Scores = Annotated[
 
 WITH_SCORES = frozenset(
     ("scores", "space", "seed", "output", "overwrite", "top", "quiet", "as_json", "cells_per_stage", "model")
-    + ("benchmark", "benchmark_dataset", "figures", "cell")
+    + ("benchmark", "benchmark_dataset", "figures", "cell", "bootstrap", "no_controls")
 )
 """Options that have a meaning where the scores come from a table."""
 

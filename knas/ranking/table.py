@@ -6,7 +6,7 @@ import csv
 import io
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,11 @@ class Ranking:
                 break
             first.setdefault(row.canonical, row)
         return list(first.values())
+
+    def with_scores(self, proxy: str, scores: Mapping[int, float]) -> Ranking:
+        """The same with another proxy, whose scores are given by index."""
+        rows = (replace(row, scores={**row.scores, proxy: scores[row.index]}) for row in self.rows)
+        return replace(self, proxies=(*self.proxies, proxy), rows=tuple(rows))
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> None:
         """Write the table, in one step: all of it or nothing.
