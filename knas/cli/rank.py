@@ -40,6 +40,22 @@ Threads = Annotated[
     int | None,
     typer.Option(help="CPU threads of each worker; its share of the cores.", rich_help_panel="Machine"),
 ]
+Proxies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy",
+        help="What scores untrained networks; repeatable, or several with commas. The first one orders. mgm.",
+        rich_help_panel="Proxy",
+    ),
+]
+ProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Any option of a proxy, as PROXY.NAME=VALUE where several have it; repeatable.",
+        rich_help_panel="Proxy",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 
 
@@ -63,11 +79,11 @@ def command(
     bootstrap: comparison.Bootstrap = 200,
     no_controls: comparison.NoControls = False,
     max_train_samples: options.MaxTrainSamples = None,
-    proxy: options.Proxy = "mgm",
+    proxy: Proxies = None,
     estimator: options.Estimator = None,
     of: options.Of = None,
     batch_norm: options.BatchNorm = None,
-    proxy_option: options.ProxyOption = None,
+    proxy_option: ProxyOption = None,
     score_samples: options.ScoreSamples = 32,
     channels: options.Channels = None,
     cells_per_stage: options.CellsPerStage = None,
@@ -89,6 +105,7 @@ def command(
     architecture gets a row. Scores are recorded as they come; the same command goes on where it was stopped.
     """
     from knas import ranking
+    from knas.ranking.proxies import assigned
     from knas.ranking.table import check_output
 
     if top < 0:
@@ -109,7 +126,10 @@ def command(
         count=count,
         overwrite=overwrite,
     )
+    proxies = [name.strip() for text in proxy or ["mgm"] for name in text.split(",") if name.strip()]
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
+    values = options.proxy_options(proxy_option, {})
+    named = {name: value for name, value in named.items() if value is not None}
     with options.interruptible(run), options.watching(quiet or as_json) as watcher:
         if isinstance(chosen, Path):
             result = wanted.recalled(chosen, known)
@@ -118,8 +138,9 @@ def command(
                 chosen,
                 space=space,
                 dataset=dataset,
-                proxy=proxy,
-                proxy_options=options.proxy_options(proxy_option, named),
+                proxy=proxies,
+                proxy_options=assigned(proxies, values, named),
+                controls=asked is not None and asked.controls,
                 score_samples=score_samples,
                 seed=seed,
                 max_train_samples=max_train_samples,
@@ -168,6 +189,7 @@ def _content(ranking: Ranking, output: Path | None, top: int) -> dict[str, Any]:
         "architectures": len(ranking.rows),
         "classes": ranking.classes,
         "failed": ranking.failed,
+        "failures": ranking.failures,
         "top": [row.cells() for row in ranking.best(top)],
         "run": ranking.run,
         "output": None if output is None else str(output),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from knas.errors import UsageError
-from knas.ranking.table import FORMATS, RankedRow, Ranking, order
+from knas.ranking.table import BETWEEN, FORMATS, NAMED, RankedRow, Ranking, order
 from knas.spaces.base import SearchSpace
 
 FIRST, LAST = ("index", "architecture", "class"), ("reason", "seconds")
@@ -97,8 +98,18 @@ def _row(where: str, space: SearchSpace, cells: Mapping[str, Any], proxies: tupl
         known = False
     if not known:
         raise UsageError(f"{where}: architecture {index} of {space.name} is not {texts[0]!r}")
-    reason = cells["reason"] or ("no finite score" if None in values.values() else None)
-    return RankedRow(index, *texts, values, reason, seconds)
+    told = _reasons(cells["reason"] or "", proxies)
+    reasons = {name: told.get(name, "no finite score") for name, value in values.items() if value is None}
+    return RankedRow(index, *texts, values, reasons, seconds)
+
+
+def _reasons(text: str, proxies: tuple[str, ...]) -> dict[str, str]:
+    """The reasons by proxy that `RankedRow.reason` put into one text."""
+    if len(proxies) == 1:
+        return {proxies[0]: text} if text else {}
+    names = "|".join(map(re.escape, proxies))
+    parts = re.split(rf"(?:^|{re.escape(BETWEEN)})({names}){re.escape(NAMED)}", text)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _score(cell: Any) -> float | None:

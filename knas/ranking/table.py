@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import Any
 
 from knas.errors import UsageError
 from knas.runs.atomic import write_atomically
+
+BETWEEN, NAMED = "; ", ": "
+"""What stands between the reasons of several proxies, and between a proxy's name and its reason."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,7 @@ class RankedRow:
         architecture: its text.
         canonical: the text of the architecture that stands for its isomorphism class, and was scored.
         scores: the value of each proxy; None where scoring failed.
-        reason: why it failed.
+        reasons: why it failed, by proxy.
         seconds: that scoring took.
     """
 
@@ -31,8 +35,18 @@ class RankedRow:
     architecture: str
     canonical: str
     scores: Mapping[str, float | None]
-    reason: str | None
+    reasons: Mapping[str, str]
     seconds: float
+
+    @property
+    def reason(self) -> str | None:
+        """Why scoring failed: the reason of the only proxy, or those of several, each after the proxy's name."""
+        if not self.reasons:
+            return None
+        if len(self.scores) == 1:
+            return next(iter(self.reasons.values()))
+        named = (f"{proxy}{NAMED}{self.reasons[proxy]}" for proxy in self.scores if proxy in self.reasons)
+        return BETWEEN.join(named)
 
     def cells(self) -> dict[str, Any]:
         """The row's values by column."""
@@ -75,12 +89,19 @@ class Ranking:
 
     @property
     def failed(self) -> int:
-        """Classes without a score."""
-        return len({row.canonical for row in self.rows if row.reason is not None})
+        """Classes without a score of the proxy that orders."""
+        return self.failures.get(self.proxies[0], 0)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Classes without a score, by proxy; without those that failed nowhere."""
+        failed = {(row.canonical, proxy) for row in self.rows for proxy in row.reasons}
+        counts = Counter(proxy for _, proxy in failed)
+        return {proxy: counts[proxy] for proxy in self.proxies if counts[proxy]}
 
     def best(self, count: int) -> list[RankedRow]:
-        """The first row of each of the best classes; fewer where there are not so many."""
-        scored = (row for row in self.rows if row.reason is None)
+        """The first row of each of the best classes by the first proxy; fewer where there are not so many."""
+        scored = (row for row in self.rows if row.scores[self.proxies[0]] is not None)
         first: dict[str, RankedRow] = {}
         for row in scored:
             if len(first) == count:

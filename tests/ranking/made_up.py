@@ -19,7 +19,7 @@ def ranking(scores: Mapping[int, float | None], classes: Mapping[int, str] | Non
             str(index),
             (classes or {}).get(index, str(index)),
             {"mgm": value},
-            "failed" if value is None else None,
+            {"mgm": "failed"} if value is None else {},
             0.1,
         )
         for index, value in scores.items()

@@ -28,8 +28,8 @@ def scores(path: Path, values: dict[int, float | None]) -> Path:
     rows = []
     for index, value in values.items():
         cell = SPACE.architecture(index)
-        reason = "failed" if value is None else None
-        rows.append(RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": value}, reason, 0.1))
+        reasons = {"mgm": "failed"} if value is None else {}
+        rows.append(RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": value}, reasons, 0.1))
     Ranking("nas-bench-201", "digits", ("mgm",), tuple(rows), "r", 0, 0.0).write(path)
     return path
 
