@@ -22,6 +22,12 @@ Run = Annotated[
     ),
 ]
 Output = Annotated[Path | None, typer.Option(help="Write the table: a file that ends in .csv or .parquet.")]
+Compact = Annotated[
+    bool,
+    typer.Option(
+        "--compact", help="Write one row for each class of the whole space, in single precision (.parquet)."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output and the figures.")]
 Top = Annotated[int, typer.Option(help="Print so many of the best.")]
 Precision = Annotated[
@@ -70,6 +76,7 @@ def command(
     seed: options.Seed = 0,
     run: Run = None,
     output: Output = None,
+    compact: Compact = False,
     overwrite: Overwrite = False,
     top: Top = 10,
     benchmark: comparison.TableFile = None,
@@ -111,7 +118,11 @@ def command(
     if top < 0:
         raise UsageError(f"--top must be at least 0, not {top}")
     if output is not None:
-        check_output(output, overwrite=overwrite)
+        check_output(output, overwrite=overwrite, suffixes=(".parquet",) if compact else None)
+    elif compact:
+        raise UsageError("--compact is a form of the table: give --output FILE.parquet as well")
+    if compact and (samples is not None or architectures is not None):
+        raise UsageError("--compact keeps one row for each class of a whole space: give --all or --scores")
     known = options.search_space(space, model)
     chosen = wanted.wanted(context, known, everything, samples, architectures, scores)
     count = wanted.known_count(chosen)
@@ -159,7 +170,7 @@ def command(
                 progress=watcher,
             )
     if output is not None:
-        result.write(output, overwrite=overwrite)
+        result.write(output, overwrite=overwrite, small=compact)
     _show(result, output, top, as_json)
     content = _content(result, output, top)
     if asked is not None:

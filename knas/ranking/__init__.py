@@ -14,7 +14,37 @@ if TYPE_CHECKING:
     from knas.search.events import Watcher
     from knas.spaces.base import Architecture
 
-__all__ = ["RankedRow", "Ranking", "rank"]
+__all__ = ["RankedRow", "Ranking", "load", "rank", "shipped"]
+
+
+def shipped() -> dict[str, dict[str, Any]]:
+    """The tables of scores that come with the package: by name the settings, seed and versions that they tell.
+
+    All of them were computed by knas; `load("shipped:NAME")` takes one.
+
+    Raises:
+        UsageError: there are some, but no pyarrow that reads them.
+    """
+    from knas.ranking import compact
+
+    return compact.shipped()
+
+
+def load(path: str | Path, space: str = "nas-bench-201") -> Ranking:
+    """Read a table of scores.
+
+    Args:
+        path: a `.csv` or `.parquet` that `Ranking.write` wrote, or "shipped:NAME" for one of `shipped()`.
+        space: the space of its architectures.
+
+    Raises:
+        UsageError: the file can't be read, or is no such table of this space; the text tells where.
+    """
+    from knas import spaces
+    from knas.ranking.compact import find
+    from knas.ranking.reading import read
+
+    return read(find(path), spaces.create(space))
 
 
 def rank(

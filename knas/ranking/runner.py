@@ -7,12 +7,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from knas.ranking.plan import Plan
 from knas.ranking.settings import RankSettings
 from knas.ranking.table import RankedRow, Ranking, order
 from knas.ranking.workers import Answer, Job, Workers
+from knas.runs.config import COMMAND
 from knas.runs.folder import RunFolder
 from knas.runs.record import Record, ScoreRow
 from knas.search.evaluator import measure_scores, refuse_no_scores
@@ -23,6 +24,12 @@ from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
     import torch
+
+TOLD_BY_PROXIES = (COMMAND, "proxy", "proxy_options", "further_proxies")
+"""Settings that a table need not tell, since it tells the options of each proxy."""
+
+IN_FOLDERS = {"dataset", "model"}
+"""Settings that may be folders of this machine, which say nothing on another."""
 
 
 def run_ranking(
@@ -90,7 +97,18 @@ def run_ranking(
         run=str(folder.path),
         measured=len(todo),
         seconds=seconds,
+        about=_about(config, options),
     )
+
+
+def _about(config: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the scores are of: the settings, with the names alone of folders."""
+    from knas import __version__
+
+    told = {name: value for name, value in config.items() if name not in TOLD_BY_PROXIES}
+    for name in IN_FOLDERS & told.keys():
+        told[name] = Path(told[name]).name if Path(told[name]).exists() else told[name]
+    return {**told, "proxies": dict(options), "knas": __version__}
 
 
 def _recorded(

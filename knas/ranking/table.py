@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ from knas.runs.atomic import write_atomically
 
 BETWEEN, NAMED = "; ", ": "
 """What stands between the reasons of several proxies, and between a proxy's name and its reason."""
+
+FORM, ABOUT = b"knas.ranking", b"knas.about"
+"""Under these names the metadata of a Parquet table tell its form, and what its scores are of."""
+
+FULL, COMPACT = "full", "compact"
+"""The forms: a row for each architecture, or for each class."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class Ranking:
         run: the run's folder; None where the scores come from a table.
         measured: classes that were scored by this call; the others were on record.
         seconds: wall-clock time that this took.
+        about: what the scores are of: the run's settings, the options of each proxy, and the version of knas; nothing
+            where a table doesn't tell.
     """
 
     space: str
@@ -81,6 +90,7 @@ class Ranking:
     run: str | None
     measured: int
     seconds: float
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:
@@ -114,18 +124,21 @@ class Ranking:
         rows = (replace(row, scores={**row.scores, proxy: scores[row.index]}) for row in self.rows)
         return replace(self, proxies=(*self.proxies, proxy), rows=tuple(rows))
 
-    def write(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def write(self, path: str | Path, *, overwrite: bool = False, small: bool = False) -> None:
         """Write the table, in one step: all of it or nothing.
 
         Args:
             path: a file whose suffix is one of `FORMATS`.
             overwrite: replace a file that exists.
+            small: write one row for each class of the whole space, in single precision; see `knas.ranking.compact`.
 
         Raises:
-            UsageError: the file can't be written under that name.
+            UsageError: the file can't be written under that name, or the ranking is not of a whole space.
         """
-        path = check_output(path, overwrite=overwrite)
-        write_atomically(path, FORMATS[path.suffix.lower()](self))
+        from knas.ranking.compact import compact
+
+        path = check_output(path, overwrite=overwrite, suffixes=(".parquet",) if small else None)
+        write_atomically(path, compact(self) if small else FORMATS[path.suffix.lower()](self))
 
 
 def order(rows: Sequence[RankedRow], proxy: str) -> tuple[RankedRow, ...]:
@@ -189,8 +202,19 @@ def _parquet(ranking: Ranking) -> bytes:
     kinds = {"index": pyarrow.int64(), "architecture": text, "class": text, "reason": text}
     schema = pyarrow.schema([(name, kinds.get(name, number)) for name in cells[0]])
     sink = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(cells, schema), sink)
+    table = pyarrow.Table.from_pylist(cells, schema.with_metadata(metadata(ranking.about, FULL)))
+    pyarrow.parquet.write_table(table, sink)
     return sink.getvalue()
+
+
+def metadata(about: Mapping[str, Any], form: str) -> dict[bytes, bytes]:
+    """The metadata of a Parquet table: what its scores are of, as JSON."""
+    return {FORM: form.encode(), ABOUT: json.dumps(about, default=str).encode()}
+
+
+def about_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """What a Parquet table tells of its scores; nothing where it has no such metadata."""
+    return dict(json.loads((metadata or {}).get(ABOUT, b"{}")))
 
 
 FORMATS: Mapping[str, Callable[[Ranking], bytes]] = {".csv": _csv, ".parquet": _parquet}
