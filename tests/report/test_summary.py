@@ -104,8 +104,8 @@ def test_scores_by_value_then_failures() -> None:
 
 def test_ranking_shows_the_best_class_once_and_counts_failures() -> None:
     scores = [(7, "a", 3.0), (9, "a", 3.0), (4, "b", 1.0)]
-    rows = [RankedRow(index, f"|{index}|", kind, {"mgm": value}, None, 0.1) for index, kind, value in scores]
-    failed = RankedRow(5, "|5|", "c", {"mgm": None}, "gradients: NaN", 0.1)
+    rows = [RankedRow(index, f"|{index}|", kind, {"mgm": value}, {}, 0.1) for index, kind, value in scores]
+    failed = RankedRow(5, "|5|", "c", {"mgm": None}, {"mgm": "gradients: NaN"}, 0.1)
     ranking = Ranking("nas-bench-201", "digits", ("mgm",), (*rows, failed), "runs/x", 3, 2.0)
     stream = io.StringIO()
     print_ranking(Console(file=stream, width=100, color_system=None), ranking, 5)
