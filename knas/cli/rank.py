@@ -50,7 +50,7 @@ Proxies = Annotated[
     list[str] | None,
     typer.Option(
         "--proxy",
-        help="What scores untrained networks; repeatable, or several with commas. The first one orders. mgm.",
+        help="What scores untrained networks; repeatable, or several with commas. The first one orders. knas.",
         rich_help_panel="Proxy",
     ),
 ]
@@ -137,7 +137,7 @@ def command(
         count=count,
         overwrite=overwrite,
     )
-    proxies = [name.strip() for text in proxy or ["mgm"] for name in text.split(",") if name.strip()]
+    proxies = [name.strip() for text in proxy or ["knas"] for name in text.split(",") if name.strip()]
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
     values = options.proxy_options(proxy_option, {})
     named = {name: value for name, value in named.items() if value is not None}

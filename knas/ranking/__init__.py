@@ -52,7 +52,7 @@ def rank(
     *,
     space: str = "nas-bench-201",
     dataset: str | Path = "digits",
-    proxy: str | Sequence[str] = "mgm",
+    proxy: str | Sequence[str] = "knas",
     proxy_options: Mapping[str, Any] | None = None,
     controls: bool = False,
     score_samples: int = 32,
