@@ -85,11 +85,11 @@ class FeatureRank(RankProxy):
 
 @dataclass(frozen=True)
 class GradientEntropy(RankProxy):
-    """(1/L) sum_l log r(D_l), with D_l the covariance of the gradients d_t [C_l] for the input of layer l.
+    """(1/L) sum_l log r(D_l), with D_l the second moments of the gradients d_t [C_l] for the input of layer l.
 
     log r is the collision entropy -log sum_k p_k^2 (Rényi's of order 2) of the spectrum: how many directions the
-    learning signal comes from, on a logarithmic scale. A gradient that is the same at all positions counts as one
-    direction. The L layers are those whose input comes from another layer. Not a published proxy.
+    learning signal comes from, on a logarithmic scale, and near 0 the share of it that leaves the main direction. The
+    L layers are those whose input comes from another layer. Not a published proxy.
     """
 
     name: ClassVar[str] = "gradient-entropy"

@@ -56,8 +56,7 @@ def expected(model: nn.Sequential, images: Tensor) -> tuple[list[tuple[float, in
     gradients = []
     for delta in torch.autograd.grad(total, [inputs[layer] for layer in layers[1:]]):
         rows = delta.movedim(1, -1).flatten(0, -2)
-        centered = rows - rows.mean(0)
-        gradients.append(participation(centered) if centered.abs().max() > 1e-12 else 1.0)
+        gradients.append(participation(rows))
     return features, gradients
 
 
