@@ -232,3 +232,5 @@ def test_a_ranking_tells_how_many_classes_it_scores() -> None:
         "run runs/x on cpu with 2 workers of 1 thread, resumed: 12 scores on record",
         "note: a note",
     ]
+    several = dataclasses.replace(opened, settings={**settings, "further_proxies": {"naswot": {}, "params": {}}})
+    assert told_once(several)[0].endswith("scored by mgm (32 images, estimator full), naswot, params, seed 0")
