@@ -68,6 +68,7 @@ def agreements(
     ranked = ranking.rank(
         arguments.samples,
         dataset=arguments.dataset,
+        proxy="mgm",
         proxy_options=setting.options,
         score_samples=setting.images,
         seed=arguments.seed,

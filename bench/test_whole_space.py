@@ -55,7 +55,7 @@ def test_whole_space(
 
     def rank(architectures: Any, device: str, run: str, workers: int) -> Any:
         options = {"dataset": images, "score_samples": N, "precision": precision, "workers": workers}
-        return ranking.rank(architectures, device=device, run=tmp_path / run, **options)
+        return ranking.rank(architectures, proxy="mgm", device=device, run=tmp_path / run, **options)
 
     what = "all cells" if whole else f"{SOME} cells"
     benchmark.group = f"whole space: {what}, {precision}, {workers} processes, {device}"

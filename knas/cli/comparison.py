@@ -41,6 +41,21 @@ Cell = Annotated[
     list[str] | None,
     typer.Option(help="Cell of Figure 3, as text or index; repeatable. The best two.", rich_help_panel=PANEL),
 ]
+Bootstrap = Annotated[
+    int,
+    typer.Option(
+        help="Resamples of isomorphism classes that the intervals come from; 0 for no intervals.",
+        rich_help_panel=PANEL,
+    ),
+]
+NoControls = Annotated[
+    bool,
+    typer.Option(
+        "--no-controls",
+        help="Compare without the sizes of the networks and a random order.",
+        rich_help_panel=PANEL,
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -52,12 +67,16 @@ class Comparison:
         targets: its columns by data set.
         figures: the folder to draw into.
         cells: of Figure 3; none for the best.
+        bootstrap: resamples; 0 for no intervals.
+        controls: whether sizes and a random order stand beside the proxies.
     """
 
     source: str
     targets: Mapping[str, Sequence[Target]]
     figures: Path | None
     cells: Sequence[Any]
+    bootstrap: int
+    controls: bool
 
     def answer(
         self, ranking: Ranking, *, seed: int, cells_per_stage: int | None, quiet: bool
@@ -70,15 +89,20 @@ class Comparison:
         Raises:
             KnasError: too few scores are finite, or the folder can't be written in any more.
         """
-        from knas.ranking.correlation import Scores, compare
+        from knas.ranking.comparing import comparisons
         from knas.report.agreement import plain, print_agreement
         from knas.report.console import console
 
-        scores = Scores.of(ranking)
-        found = [compare(scores, target) for columns in self.targets.values() for target in columns]
+        columns = [target for columns in self.targets.values() for target in columns]
+        found = comparisons(ranking, columns, seed=seed, resamples=self.bootstrap, controls=self.controls)
         if not quiet:
-            print_agreement(console(), found, self.source)
-        content: dict[str, Any] = {"benchmark": self.source, "agreement": [plain(one) for one in found]}
+            print_agreement(console(), found.agreements, self.source, self.bootstrap, found.notes)
+        content: dict[str, Any] = {
+            "benchmark": self.source,
+            "resamples": self.bootstrap,
+            "agreement": [plain(one) for one in found.agreements],
+            "notes": list(found.notes),
+        }
         if self.figures is None:
             return content
         lines, files = self._draw(self.figures, ranking, seed, cells_per_stage or 5)
@@ -105,6 +129,8 @@ def asked(
     datasets: Sequence[str] | None,
     figures: Path | None,
     cell: Sequence[str] | None,
+    bootstrap: int = 200,
+    controls: bool = True,
     *,
     space: str,
     count: int | None,
@@ -117,6 +143,8 @@ def asked(
         datasets: some of those that it holds; None for all.
         figures: the folder to draw into.
         cell: the cells of Figure 3.
+        bootstrap: resamples.
+        controls: whether sizes and a random order stand beside the proxies.
         space: of the ranking.
         count: architectures that are to be ranked, where that is known.
         overwrite: replace figures.
@@ -129,6 +157,8 @@ def asked(
             raise UsageError(f"{option} needs a table: give --benchmark FILE as well")
     if cell and figures is None:
         raise UsageError("--cell names a cell of Figure 3: give --figures FOLDER as well")
+    if bootstrap < 0:
+        raise UsageError(f"--bootstrap must be a whole number of at least 0, not {bootstrap}")
     if benchmark is None:
         return None
     from knas import benchmarks, spaces
@@ -146,4 +176,4 @@ def asked(
     if table.space.name != ranked.name:
         raise UsageError(f"--benchmark {benchmark} holds architectures of {table.space.name}, not of {space}")
     columns = {name: targets(table, name) for name in dict.fromkeys(datasets or table.datasets)}
-    return Comparison(table.source, columns, figures, cells)
+    return Comparison(table.source, columns, figures, cells, bootstrap, controls)

@@ -22,6 +22,12 @@ Run = Annotated[
     ),
 ]
 Output = Annotated[Path | None, typer.Option(help="Write the table: a file that ends in .csv or .parquet.")]
+Compact = Annotated[
+    bool,
+    typer.Option(
+        "--compact", help="Write one row for each class of the whole space, in single precision (.parquet)."
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the output and the figures.")]
 Top = Annotated[int, typer.Option(help="Print so many of the best.")]
 Precision = Annotated[
@@ -40,6 +46,22 @@ Threads = Annotated[
     int | None,
     typer.Option(help="CPU threads of each worker; its share of the cores.", rich_help_panel="Machine"),
 ]
+Proxies = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--proxy",
+        help="What scores untrained networks; repeatable, or several with commas. The first one orders. knas.",
+        rich_help_panel="Proxy",
+    ),
+]
+ProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE",
+        help="Any option of a proxy, as PROXY.NAME=VALUE where several have it; repeatable.",
+        rich_help_panel="Proxy",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress; only the result.")]
 
 
@@ -54,18 +76,21 @@ def command(
     seed: options.Seed = 0,
     run: Run = None,
     output: Output = None,
+    compact: Compact = False,
     overwrite: Overwrite = False,
     top: Top = 10,
     benchmark: comparison.TableFile = None,
     benchmark_dataset: comparison.TableDataset = None,
     figures: comparison.Figures = None,
     cell: comparison.Cell = None,
+    bootstrap: comparison.Bootstrap = 200,
+    no_controls: comparison.NoControls = False,
     max_train_samples: options.MaxTrainSamples = None,
-    proxy: options.Proxy = "mgm",
+    proxy: Proxies = None,
     estimator: options.Estimator = None,
     of: options.Of = None,
     batch_norm: options.BatchNorm = None,
-    proxy_option: options.ProxyOption = None,
+    proxy_option: ProxyOption = None,
     score_samples: options.ScoreSamples = 32,
     channels: options.Channels = None,
     cells_per_stage: options.CellsPerStage = None,
@@ -87,19 +112,35 @@ def command(
     architecture gets a row. Scores are recorded as they come; the same command goes on where it was stopped.
     """
     from knas import ranking
+    from knas.ranking.proxies import assigned
     from knas.ranking.table import check_output
 
     if top < 0:
         raise UsageError(f"--top must be at least 0, not {top}")
     if output is not None:
-        check_output(output, overwrite=overwrite)
+        check_output(output, overwrite=overwrite, suffixes=(".parquet",) if compact else None)
+    elif compact:
+        raise UsageError("--compact is a form of the table: give --output FILE.parquet as well")
+    if compact and (samples is not None or architectures is not None):
+        raise UsageError("--compact keeps one row for each class of a whole space: give --all or --scores")
     known = options.search_space(space, model)
     chosen = wanted.wanted(context, known, everything, samples, architectures, scores)
     count = wanted.known_count(chosen)
     asked = comparison.asked(
-        benchmark, benchmark_dataset, figures, cell, space=space, count=count, overwrite=overwrite
+        benchmark,
+        benchmark_dataset,
+        figures,
+        cell,
+        bootstrap,
+        not no_controls,
+        space=space,
+        count=count,
+        overwrite=overwrite,
     )
+    proxies = [name.strip() for text in proxy or ["knas"] for name in text.split(",") if name.strip()]
     named = {"estimator": estimator, "of": of, "batch_norm": batch_norm}
+    values = options.proxy_options(proxy_option, {})
+    named = {name: value for name, value in named.items() if value is not None}
     with options.interruptible(run), options.watching(quiet or as_json) as watcher:
         if isinstance(chosen, Path):
             result = wanted.recalled(chosen, known)
@@ -108,8 +149,9 @@ def command(
                 chosen,
                 space=space,
                 dataset=dataset,
-                proxy=proxy,
-                proxy_options=options.proxy_options(proxy_option, named),
+                proxy=proxies,
+                proxy_options=assigned(proxies, values, named),
+                controls=asked is not None and asked.controls,
                 score_samples=score_samples,
                 seed=seed,
                 max_train_samples=max_train_samples,
@@ -128,7 +170,7 @@ def command(
                 progress=watcher,
             )
     if output is not None:
-        result.write(output, overwrite=overwrite)
+        result.write(output, overwrite=overwrite, small=compact)
     _show(result, output, top, as_json)
     content = _content(result, output, top)
     if asked is not None:
@@ -158,6 +200,7 @@ def _content(ranking: Ranking, output: Path | None, top: int) -> dict[str, Any]:
         "architectures": len(ranking.rows),
         "classes": ranking.classes,
         "failed": ranking.failed,
+        "failures": ranking.failures,
         "top": [row.cells() for row in ranking.best(top)],
         "run": ranking.run,
         "output": None if output is None else str(output),

@@ -28,7 +28,7 @@ def command(
     dataset: options.Dataset = "digits",
     seed: options.Seed = 0,
     max_train_samples: options.MaxTrainSamples = None,
-    proxy: options.Proxy = "mgm",
+    proxy: options.Proxy = "knas",
     estimator: options.Estimator = None,
     of: options.Of = None,
     batch_norm: options.BatchNorm = None,

@@ -47,7 +47,8 @@ def command(
     proxy: Annotated[
         str | None,
         typer.Option(
-            help="What scores an untrained network; the algorithm's own, mostly mgm.", rich_help_panel="Proxy"
+            help="What scores an untrained network; the algorithm's own, mostly knas.",
+            rich_help_panel="Proxy",
         ),
     ] = None,
     estimator: options.Estimator = None,

@@ -23,12 +23,28 @@ Architectures = Annotated[
     Path | None, typer.Option(help="Rank those of a file with one architecture or index per line.")
 ]
 Scores = Annotated[
-    Path | None, typer.Option(help="Score nothing: take the scores of a table that --output wrote.")
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Score nothing: take the scores of a table that --output wrote, or of shipped:NAME in the package.",
+    ),
 ]
 
 WITH_SCORES = frozenset(
-    ("scores", "space", "seed", "output", "overwrite", "top", "quiet", "as_json", "cells_per_stage", "model")
-    + ("benchmark", "benchmark_dataset", "figures", "cell")
+    (
+        "scores",
+        "space",
+        "seed",
+        "output",
+        "compact",
+        "overwrite",
+        "top",
+        "quiet",
+        "as_json",
+        "cells_per_stage",
+        "model",
+    )
+    + ("benchmark", "benchmark_dataset", "figures", "cell", "bootstrap", "no_controls")
 )
 """Options that have a meaning where the scores come from a table."""
 
@@ -39,7 +55,7 @@ def wanted(
     everything: bool,
     samples: int | None,
     file: Path | None,
-    scores: Path | None,
+    scores: str | None,
 ) -> str | int | Sequence[Architecture] | Path:
     """The one of the four options that was given; the path is that of a table of scores.
 
@@ -53,8 +69,10 @@ def wanted(
             f"give one of {names}, not several" if any(given) else f"nothing to rank: give {names}"
         )
     if scores is not None:
+        from knas.ranking.compact import find
+
         _refuse_scoring(context)
-        return scores
+        return find(scores)
     if everything:
         return "all"
     if samples is not None:

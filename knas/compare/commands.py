@@ -22,8 +22,8 @@ def filling(system: System, benchmark: str) -> str:
         return f"this version has no algorithm {system.algorithm}"
     if system.scores is not None:
         output = f"{system.scores}.parquet"
-        proxy = "" if system.scores == "mgm" else f" --proxy {system.scores}"
-        return f"knas-search rank --all --dataset {IMAGES}{proxy} --output {output}, then --scores {output}"
+        named = f"--proxy {system.scores} --output {output}"
+        return f"knas-search rank --all --dataset {IMAGES} {named}, then --scores {output}"
     if not system.runs:
         return f"pip install 'knas[{system.algorithm}]'"
     run = f"runs/{system.name}-0"

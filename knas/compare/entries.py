@@ -8,7 +8,7 @@ from knas.compare.comparison import Entry
 from knas.compare.finished import Finished
 from knas.compare.paper import NOTHING, TABLE_1, Published
 from knas.compare.searches import Found
-from knas.compare.systems import System
+from knas.compare.systems import TABLES, System
 from knas.compare.tabular import Tabular
 
 
@@ -46,7 +46,7 @@ def _source(system: System, tabular: Tabular, seconds_are: str) -> str:
     if system.scores == "naswot":
         return scores
     simulated = f"simulated: {seconds_are}"
-    return f"{simulated}; {scores}" if system.scores == "mgm" else simulated
+    return f"{simulated}; {scores}" if system.scores in TABLES else simulated
 
 
 def of_runs(system: System, dataset: str, finished: Sequence[Finished]) -> Entry:

@@ -18,7 +18,7 @@ from knas.compare.finished import Finished, read_runs
 from knas.compare.notes import notes
 from knas.compare.scores import ScoreTable, read_scores
 from knas.compare.searches import FILE, Found, Searches, Task
-from knas.compare.systems import SYSTEMS, System
+from knas.compare.systems import SYSTEMS, TABLES, System
 from knas.compare.tabular import Budget, Tabular
 from knas.errors import UsageError
 from knas.runs.config import COMMAND
@@ -119,14 +119,13 @@ def _work(
 
 
 def _by_use(tables: Sequence[ScoreTable]) -> dict[str, ScoreTable]:
-    """Tables of scores by the rows that take them: those of NASWOT for it, any others for KNAS."""
+    """Tables of scores by the rows that take them."""
     found: dict[str, ScoreTable] = {}
     for table in tables:
-        use = "naswot" if table.proxy == "naswot" else "mgm"
+        use = table.proxy if table.proxy in TABLES else "mgm"
         if use in found:
-            row = "NASWOT" if use == "naswot" else "KNAS"
             raise UsageError(
-                f"--scores {found[use].source} and {table.source} are both for {row}; give one of them"
+                f"--scores {found[use].source} and {table.source} are both for {TABLES[use]}; give one of them"
             )
         found[use] = table
     return found

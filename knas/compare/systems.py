@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+TABLES = {"mgm": "KNAS", "knas": "the composite score", "naswot": "NASWOT"}
+"""Proxies whose tables of scores fill rows, and whose; any other proxy's fill those of KNAS."""
+
 SAMPLES = 100
 """Architectures that are drawn and scored, in the paper's Section 6.3."""
 
@@ -19,8 +22,8 @@ class System:
         title: what the table prints.
         algorithm: of `knas.search`; None for a fixed cell.
         options: of the algorithm.
-        scores: what it takes its scores from: "mgm" (any table of scores but NASWOT's), "naswot", "parameters",
-            "none" for equal scores, or None where it asks for none.
+        scores: what it takes its scores from: one of `TABLES`, "parameters", "none" for equal scores, or None where
+            it asks for none.
         runs: whether only runs with real networks can tell what it finds.
     """
 
@@ -55,6 +58,8 @@ SYSTEMS = (
     System("te-nas", "TE-NAS", "te-nas", runs=True),
     _knas("knas-20", "KNAS (k = 20)", 20, "mgm"),
     _knas("knas-40", "KNAS (k = 40)", 40, "mgm"),
+    _knas("composite-20", "composite score (k = 20)", 20, "knas"),
+    _knas("composite-40", "composite score (k = 40)", 40, "knas"),
     System("knas-build", "knas-build", "knas-build", runs=True),
     _random(20),
     _random(40),
@@ -63,5 +68,7 @@ SYSTEMS = (
 )
 """In the order of the table."""
 
-CONTROLS: Mapping[str, tuple[str, ...]] = {f"knas-{k}": (f"random-{k}", f"parameters-{k}") for k in (20, 40)}
-"""What each row of KNAS has to beat."""
+CONTROLS: Mapping[str, tuple[str, ...]] = {
+    f"{name}-{k}": (f"random-{k}", f"parameters-{k}") for name in ("knas", "composite") for k in (20, 40)
+}
+"""What each row that trains the best by a score has to beat."""

@@ -11,7 +11,7 @@ from knas.benchmarks.simulated import Simulated
 from knas.compare import scores
 from knas.compare.scores import Clocked, ScoreTable
 from knas.compare.searches import Found, Task
-from knas.compare.systems import System
+from knas.compare.systems import TABLES, System
 from knas.errors import UsageError
 from knas.runs.record import Record
 from knas.search.base import SearchAlgorithm, create
@@ -59,7 +59,7 @@ class Tabular:
         """Whether the system can't be searched with here, for want of scores, real networks, or a package."""
         if system.algorithm == "bohb" and find_spec("optuna") is None:
             return True
-        return system.runs or (system.scores in ("mgm", "naswot") and system.scores not in self.tables)
+        return system.runs or (system.scores in TABLES and system.scores not in self.tables)
 
     def task(self, system: System, dataset: str, seed: int) -> Task:
         """What tells a search from all others on this table with this budget."""

@@ -185,7 +185,7 @@ class RankCollector(Collector):
         rows, deltas = use.rule.rows(use.call.input), use.rule.rows(grad)
         if use.rule.position_wise:
             rows = rows * (deltas != 0).any(1, keepdim=True)
-        self._keep(self._features, (layer, use.index), rows, center=False)
+        self._keep(self._features, (layer, use.index), rows)
 
     @property
     @override
@@ -195,11 +195,11 @@ class RankCollector(Collector):
     def _receive_input(self, use: Use, grad: Tensor) -> None:
         slot = self.layers.slot(use.call.weight)
         if slot:
-            self._keep(self._gradients, (slot.layer, use.index), use.rule.rows(grad), center=True)
+            self._keep(self._gradients, (slot.layer, use.index), use.rule.rows(grad))
 
-    def _keep(self, kept: dict[_Key, list[Tensor]], key: _Key, rows: Tensor, *, center: bool) -> None:
+    def _keep(self, kept: dict[_Key, list[Tensor]], key: _Key, rows: Tensor) -> None:
         rows = some_rows(rows, -(-most_rows(rows.shape[1]) // self.parts), self.seed)
-        self._now.append((kept, key, rows if self.parts > 1 else _rank(rows, center=center)))
+        self._now.append((kept, key, rows if self.parts > 1 else _rank(rows)))
 
     def ranks(self) -> dict[Layer, Tensor]:
         """Of each layer [4]: the rank of its input and the largest that it could be, and the same of its gradient.
@@ -209,27 +209,25 @@ class RankCollector(Collector):
         """
         found: dict[Layer, list[Tensor]] = {}
         for (layer, index), differentiable in self._run.items():
-            features = self._rank(self._features.get((layer, index)), center=False)
-            gradients = self._rank(self._gradients.get((layer, index)), center=True)
+            features = self._rank(self._features.get((layer, index)))
+            gradients = self._rank(self._gradients.get((layer, index)))
             found.setdefault(layer, []).append(
                 torch.cat([features, gradients if differentiable else 0 * gradients])
             )
         return {layer: torch.stack(found[layer]).mean(0) for layer in self.layers.layers if layer in found}
 
-    def _rank(self, kept: list[Tensor] | None, *, center: bool) -> Tensor:
+    def _rank(self, kept: list[Tensor] | None) -> Tensor:
         if kept is None:
             return self.layers.like.new_tensor([0, 1], dtype=torch.float64)
-        return kept[0] if self.parts == 1 else _rank(torch.cat(kept), center=center)
+        return kept[0] if self.parts == 1 else _rank(torch.cat(kept))
 
 
 _Key = tuple[Layer, int]
 
 
-def _rank(rows: Tensor, *, center: bool) -> Tensor:
-    """The rank and the largest that it could be [2]; 1 for rows that are all the same, 0 for none but 0."""
-    rank = effective_rank(rows, center=center)
-    if center:
-        rank = rank.clamp(min=1) * (rows != 0).any()
+def _rank(rows: Tensor) -> Tensor:
+    """The rank and the largest that it could be [2]."""
+    rank = effective_rank(rows)
     return torch.stack([rank, rank.new_full((), min(rows.shape))])
 
 

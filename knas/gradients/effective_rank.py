@@ -11,23 +11,20 @@ MOST_ROWS, LEAST_ROWS, MOST_NUMBERS = 2048, 1024, 1 << 20
 """Limits of what is looked at of one tensor: a sum over more rows would cost more than the layer itself."""
 
 
-def effective_rank(rows: Tensor, *, center: bool) -> Tensor:
+def effective_rank(rows: Tensor) -> Tensor:
     """(tr K)^2 / ||K||_F^2 of K = X^T X, the participation ratio of its eigenvalues.
 
     With p_k the eigenvalues over their sum it is 1 / sum_k p_k^2: r where r eigenvalues are equal and the others 0,
     between 1 and min(N, C), and 0 for rows that are all 0. It needs no eigenvalues, and X^T X and X X^T have the same.
+    Rows of 0 change nothing.
 
     Args:
         rows: X [N, C].
-        center: Whether the mean of the rows that are not 0 is taken off these first: then K is a covariance.
 
     Returns:
         A number in float64 on the rows' device.
     """
     rows = rows.to(native.accumulate_type(rows))
-    if center:
-        present = (rows != 0).any(1, keepdim=True)
-        rows = (rows - rows.sum(0) / present.sum().clamp(min=1)) * present
     largest = rows.abs().amax() if rows.numel() else rows.new_zeros(())
     rows = rows / largest.clamp(
         min=torch.finfo(rows.dtype).tiny

@@ -178,10 +178,10 @@ def _refuse_non_finite(found: PerLayer) -> None:
 class EffectiveRanks(CaptureObservation[PerLayer]):
     """Effective ranks of the tensors that go into linear maps and of their gradients: values [layers, 4].
 
-    Linear maps are convolutions and linear layers; a tensor that goes into several counts for the first. The first rank
-    is that of the second moments of the channels, the other that of the covariance of the gradient's channels, both
-    over samples and positions (see `knas.gradients.effective_rank`). Each comes before the largest that it could be,
-    min(N, C) for N rows of C channels.
+    Linear maps are convolutions and linear layers; a tensor that goes into several counts for the first. The
+    ranks are those of the second moments of the channels over samples and positions, of the tensor's and of the
+    gradient's (see `knas.gradients.effective_rank`). Each comes before the largest that it could be, min(N, C) for N
+    rows of C channels.
     """
 
     made_in: CapturePass = OF_OUTPUT

@@ -16,7 +16,7 @@ from knas.proxies.grams import Coherence, GradientBalance
 from knas.proxies.ranks import FeatureRank, GradientEntropy
 from knas.proxies.size import FLOPs
 
-LEAST = 0.01
+LEAST = 1e-6
 """Parts below count as so much, so that a network whose gradients are all alike (one hidden layer) has a score."""
 
 
@@ -27,7 +27,7 @@ class Knas(Observing):
     How much a network computes, how many directions its features fill, how many directions its learning signal fills,
     how far samples agree on where to move, and how evenly the gradient comes through: all by one forward and one
     backward pass of the samples. Nothing is fitted. Each part has the exponent 1, so that no part's unit matters to
-    the order, and a network's value needs no other network. A part below 0.01 counts as 0.01. No part looks at what
+    the order, and a network's value needs no other network. A part below 1e-6 counts as 1e-6. No part looks at what
     operations are called.
 
     Chosen on NAS-Bench-201's development half and on other spaces; docs/ranking.md has what was tried, and how it does.

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from knas.errors import KnasError
@@ -69,27 +68,28 @@ class RankProxy(Observing):
 
 @dataclass(frozen=True)
 class FeatureRank(RankProxy):
-    """sum_l r(A_l) / sum_l min(N_l, C_l), with A_l the second moments of the rows a_t [C_l] that go into layer l.
+    """(1/L) sum_l r(A_l)^2 / min(N_l, C_l), with A_l the second moments of the rows a_t [C_l] that go into layer l.
 
-    It is 1 where features fill all channels evenly. Not a published proxy; the spectra of features by their entropy
-    are the expressivity of AZ-NAS (arXiv 2403.19232). Layers have their own quotients.
+    How many directions the features fill, times the share of the channels that these are: a wide layer with few
+    directions counts less than a narrow one with as many, and of two layers filled alike the wider one counts more.
+    Not a published proxy; the spectra of features by their entropy are the expressivity of AZ-NAS (arXiv 2403.19232).
     """
 
     name: ClassVar[str] = "feature-rank"
 
     def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The quotient of the sums, and those of the layers."""
-        ranks, largest = values[:, 0], values[:, 1]
-        return ranks.sum() / largest.sum(), torch.where(largest > 0, ranks / largest.clamp(min=1), 0.0)
+        """The mean over layers, and its terms."""
+        shares = values[:, 0].square() / values[:, 1].clamp(min=1)
+        return shares.mean(), shares
 
 
 @dataclass(frozen=True)
 class GradientEntropy(RankProxy):
-    """(1/L) sum_l log r(D_l), with D_l the covariance of the gradients d_t [C_l] for the input of layer l.
+    """(1/L) sum_l log r(D_l), with D_l the second moments of the gradients d_t [C_l] for the input of layer l.
 
     log r is the collision entropy -log sum_k p_k^2 (Rényi's of order 2) of the spectrum: how many directions the
-    learning signal comes from, on a logarithmic scale. A gradient that is the same at all positions counts as one
-    direction. The L layers are those whose input comes from another layer. Not a published proxy.
+    learning signal comes from, on a logarithmic scale, and near 0 the share of it that leaves the main direction. The
+    L layers are those whose input comes from another layer. Not a published proxy.
     """
 
     name: ClassVar[str] = "gradient-entropy"

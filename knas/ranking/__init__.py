@@ -14,7 +14,37 @@ if TYPE_CHECKING:
     from knas.search.events import Watcher
     from knas.spaces.base import Architecture
 
-__all__ = ["RankedRow", "Ranking", "rank"]
+__all__ = ["RankedRow", "Ranking", "load", "rank", "shipped"]
+
+
+def shipped() -> dict[str, dict[str, Any]]:
+    """The tables of scores that come with the package: by name the settings, seed and versions that they tell.
+
+    All of them were computed by knas; `load("shipped:NAME")` takes one.
+
+    Raises:
+        UsageError: there are some, but no pyarrow that reads them.
+    """
+    from knas.ranking import compact
+
+    return compact.shipped()
+
+
+def load(path: str | Path, space: str = "nas-bench-201") -> Ranking:
+    """Read a table of scores.
+
+    Args:
+        path: a `.csv` or `.parquet` that `Ranking.write` wrote, or "shipped:NAME" for one of `shipped()`.
+        space: the space of its architectures.
+
+    Raises:
+        UsageError: the file can't be read, or is no such table of this space; the text tells where.
+    """
+    from knas import spaces
+    from knas.ranking.compact import find
+    from knas.ranking.reading import read
+
+    return read(find(path), spaces.create(space))
 
 
 def rank(
@@ -22,8 +52,9 @@ def rank(
     *,
     space: str = "nas-bench-201",
     dataset: str | Path = "digits",
-    proxy: str = "mgm",
+    proxy: str | Sequence[str] = "knas",
     proxy_options: Mapping[str, Any] | None = None,
+    controls: bool = False,
     score_samples: int = 32,
     seed: int = 0,
     max_train_samples: int | None = None,
@@ -55,8 +86,10 @@ def rank(
             `knas.search` draws under that seed; or the architectures, as text, indices or objects.
         space: name of a search space, one of `knas.spaces.names()`.
         dataset: name, Hub id or folder of a data set, as `knas.data.load` or, for text, `knas.data.load_text` takes it.
-        proxy: what scores, one of `knas.proxies.names()`.
-        proxy_options: options of the proxy, such as `{"estimator": "full"}`.
+        proxy: what scores, of `knas.proxies.names()`; of several the first one orders.
+        proxy_options: options of the proxy, such as `{"estimator": "full"}`; where `proxy` is a sequence, those of each
+            by its name, such as `{"mgm": {"estimator": "full"}}`.
+        controls: score along what others are compared with, `comparing.CONTROLS`. They are no setting of the run.
         score_samples: images or sentences per score.
         seed: fixes drawn architectures, initial weights, images, and what is random in the score.
         max_train_samples: draw the images from a class-balanced subset of this size.
@@ -84,16 +117,20 @@ def rank(
         RunError: the folder's files are corrupt or foreign, or another process works in it.
         KnasError: no network could be scored, or a worker process died.
     """
+    from knas.ranking.comparing import CONTROLS
+    from knas.ranking.proxies import with_options
     from knas.ranking.runner import run_ranking
     from knas.ranking.selection import select
     from knas.ranking.settings import RankSettings
 
+    first, *further = with_options(proxy, proxy_options or {}).items()
     settings = RankSettings(
         space=space,
         dataset=str(dataset),
         seed=seed,
-        proxy=proxy,
-        proxy_options=dict(proxy_options or {}),
+        proxy=first[0],
+        proxy_options=dict(first[1]),
+        further_proxies=dict(further),
         score_samples=score_samples,
         max_train_samples=max_train_samples,
         channels=channels,
@@ -107,5 +144,12 @@ def rank(
     ).resolved()
     chosen = select(settings.create_space(), architectures, settings.seed)
     return run_ranking(
-        settings, chosen, run, device=device, workers=workers, threads=threads, watcher=progress
+        settings,
+        chosen,
+        run,
+        device=device,
+        workers=workers,
+        threads=threads,
+        watcher=progress,
+        controls=CONTROLS if controls else (),
     )

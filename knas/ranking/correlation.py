@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from knas.benchmarks import Benchmark
 from knas.errors import KnasError, UsageError
+from knas.ranking.measures import (
+    REGRETS,
+    Coefficient,
+    chosen,
+    expected,
+    kendall,
+    ndcg,
+    regret,
+    spearman,
+)
 from knas.ranking.table import Ranking
+from knas.ranking.weighted import Indices, Numbers
 
-Numbers = NDArray[np.float64]
-Indices = NDArray[np.int64]
+if TYPE_CHECKING:
+    from knas.ranking.resampling import Resamples
 
 FEWEST = 3
 """A correlation of fewer pairs says nothing."""
+
+RANDOM, EXPECTED = "random", "expected"
+"""What stands in the place of a proxy's name for a random order, and for what it has on the average."""
 
 PAPER_LOSS, PAPER_ACCURACY = 0.53, 0.56
 """What the KNAS paper (arXiv 2111.13293, Section 1) reports: Spearman's coefficient of MGM with the negative training
@@ -34,6 +48,9 @@ class Target:
         epochs: that they were trained for.
         values: [len(space)] by index, higher is better: accuracies in per cent, or negative losses.
         paper: the paper's Spearman coefficient with what this column is, or stands for.
+        by: [len(space)] what one of several candidates is chosen by, the validation accuracy after the shortest
+            training; None where the table has none.
+        by_epochs: those of the shortest training.
     """
 
     dataset: str
@@ -41,6 +58,8 @@ class Target:
     epochs: int
     values: Numbers
     paper: float
+    by: Numbers | None = None
+    by_epochs: int | None = None
 
     @property
     def name(self) -> str:
@@ -54,51 +73,69 @@ class Scores:
     """The scores of a ranking that can be compared.
 
     Attributes:
+        proxy: what gave them.
         indices: [n] of the architectures in the space, ascending.
         values: [n] their finite scores.
-        left_out: architectures whose scoring failed, or gave no finite number.
+        classes: [n] numbers of their isomorphism classes among those ranked, from 0.
+        failed: [f] indices of the architectures whose scoring failed, or gave no finite number.
+        failed_classes: [f] theirs.
     """
 
+    proxy: str
     indices: Indices
     values: Numbers
-    left_out: int
+    classes: Indices
+    failed: Indices
+    failed_classes: Indices
 
     @classmethod
-    def of(cls, ranking: Ranking) -> Scores:
-        """Those that order the ranking.
+    def of(cls, ranking: Ranking, proxy: str | None = None) -> Scores:
+        """Those of one proxy, by default of that which orders the ranking.
 
         Raises:
             KnasError: there are fewer than `FEWEST`.
         """
-        proxy = ranking.proxies[0]
-        pairs = sorted((row.index, value) for row in ranking.rows if _finite(value := row.scores[proxy]))
-        if len(pairs) < FEWEST:
+        proxy = ranking.proxies[0] if proxy is None else proxy
+        rows = sorted(ranking.rows, key=lambda row: row.index)
+        values = np.array([_number(row.scores[proxy]) for row in rows])
+        indices = np.array([row.index for row in rows])
+        classes = np.unique([row.canonical for row in rows], return_inverse=True)[1]
+        finite = np.isfinite(values)
+        if finite.sum() < FEWEST:
             raise KnasError(
-                f"a correlation needs at least {FEWEST} finite scores of {proxy}, there are {len(pairs)} "
-                f"of {len(ranking.rows)}"
+                f"a correlation needs at least {FEWEST} finite scores of {proxy}, there are {finite.sum()} "
+                f"of {len(rows)}"
             )
-        indices, values = zip(*pairs, strict=True)
-        return cls(np.array(indices), np.array(values, dtype=np.float64), len(ranking.rows) - len(pairs))
+        return cls(
+            proxy, indices[finite], values[finite], classes[finite], indices[~finite], classes[~finite]
+        )
+
+    @property
+    def left_out(self) -> int:
+        """How many architectures have no finite score."""
+        return len(self.failed)
+
+    def best_of_all(self, target: Target) -> float:
+        """The largest value of the architectures that were ranked, with or without a score."""
+        return float(target.values[np.concatenate([self.indices, self.failed])].max())
 
     def take(self, positions: Indices) -> Scores:
         """Some of them."""
-        return Scores(self.indices[positions], self.values[positions], self.left_out)
+        return replace(
+            self,
+            indices=self.indices[positions],
+            values=self.values[positions],
+            classes=self.classes[positions],
+        )
 
     def drawn(self, count: int, rng: np.random.Generator) -> Scores:
         """So many of them, without repetition; all where there are no more."""
         n = len(self.values)
         return self if n <= count else self.take(np.sort(rng.choice(n, count, replace=False)))
 
-
-@dataclass(frozen=True)
-class Coefficient:
-    """A measure of agreement, NaN where it is not defined; with its two-sided p-value where it has one."""
-
-    value: float
-    p: float | None = None
-
-
-Measure = Callable[[Numbers, Numbers], Coefficient]
+    def shuffled(self, rng: np.random.Generator) -> Scores:
+        """A random order of the same architectures."""
+        return replace(self, proxy=RANDOM, values=rng.permutation(len(self.values)).astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -107,14 +144,19 @@ class Agreement:
 
     Attributes:
         target: the column.
+        proxy: what gave the scores.
         architectures: pairs that were compared.
         left_out: architectures without a finite score.
-        coefficients: by the names of `MEASURES`.
+        optimum: the largest value of all, whether it has a score or not.
+        coefficients: by name: "spearman", "kendall", "ndcg"; "regret_1" and the like, of `measures.REGRETS`; "first",
+            the value of the highest score; and where the target has a `by`, "chosen" (see `measures.chosen`).
     """
 
     target: Target
+    proxy: str
     architectures: int
     left_out: int
+    optimum: float
     coefficients: Mapping[str, Coefficient]
 
 
@@ -131,54 +173,51 @@ def targets(benchmark: Benchmark, dataset: str) -> tuple[Target, ...]:
     accuracy = benchmark.budgets(dataset, "test_accuracy")
     losses = benchmark.budgets(dataset, "train_loss")
     validation = benchmark.budgets(dataset, "validation_accuracy")
+    epochs = validation[0] if validation else None
+    by = None if epochs is None else benchmark.complete(dataset, epochs, "validation_accuracy")
     found = []
     if losses:
         values = -benchmark.complete(dataset, losses[-1], "train_loss")
-        found.append(Target(dataset, "train_loss", losses[-1], values, PAPER_LOSS))
-    elif validation:
-        values = benchmark.complete(dataset, validation[0], "validation_accuracy")
-        found.append(Target(dataset, "validation_accuracy", validation[0], values, PAPER_LOSS))
+        found.append(Target(dataset, "train_loss", losses[-1], values, PAPER_LOSS, by, epochs))
+    elif by is not None and epochs is not None:
+        found.append(Target(dataset, "validation_accuracy", epochs, by, PAPER_LOSS, by, epochs))
     if accuracy:
         values = benchmark.complete(dataset, accuracy[-1], "test_accuracy")
-        found.append(Target(dataset, "test_accuracy", accuracy[-1], values, PAPER_ACCURACY))
+        found.append(Target(dataset, "test_accuracy", accuracy[-1], values, PAPER_ACCURACY, by, epochs))
     if not found:
         raise UsageError(f"{benchmark.source} holds no accuracies and no losses on {dataset}")
     return tuple(found)
 
 
-def compare(scores: Scores, target: Target) -> Agreement:
-    """Compare scores with a column by each of `MEASURES`."""
-    values = target.values[scores.indices]
-    return Agreement(
-        target,
-        len(values),
-        scores.left_out,
-        {name: measure(scores.values, values) for name, measure in MEASURES.items()},
-    )
+def compare(scores: Scores, target: Target, resamples: Resamples | None = None) -> Agreement:
+    """Compare scores with a column by each measure.
+
+    Args:
+        scores: of one proxy.
+        target: the column.
+        resamples: what intervals are found by; None for none.
+    """
+    values, optimum = target.values[scores.indices], scores.best_of_all(target)
+    found = {"spearman": spearman(scores.values, values), "kendall": kendall(scores.values, values)}
+    found["ndcg"] = Coefficient(ndcg(scores.values, values))
+    for count in REGRETS:
+        found[f"regret_{count}"] = Coefficient(regret(scores.values, values, count, optimum))
+    found["first"] = Coefficient(chosen(scores.values, values, values, 1))
+    if target.by is not None:
+        found["chosen"] = Coefficient(chosen(scores.values, values, target.by[scores.indices]))
+    if resamples is not None:
+        intervals = resamples.intervals(scores, target)
+        found = {name: replace(one, interval=intervals[name]) for name, one in found.items()}
+    return Agreement(target, scores.proxy, len(values), scores.left_out, optimum, found)
 
 
-def spearman(scores: Numbers, values: Numbers) -> Coefficient:
-    """Spearman's rho, the correlation of ranks; equal values share their mean rank."""
-    from scipy import stats
-
-    if _constant(scores) or _constant(values):
-        return Coefficient(math.nan, math.nan)
-    found = stats.spearmanr(scores, values)
-    return Coefficient(float(found.statistic), float(found.pvalue))
-
-
-def kendall(scores: Numbers, values: Numbers) -> Coefficient:
-    """Kendall's tau-b: concordant less discordant pairs, in proportion to those that are not tied."""
-    from scipy import stats
-
-    if _constant(scores) or _constant(values):
-        return Coefficient(math.nan, math.nan)
-    found = stats.kendalltau(scores, values, variant="b")
-    return Coefficient(float(found.statistic), float(found.pvalue))
-
-
-MEASURES: Mapping[str, Measure] = {"spearman": spearman, "kendall": kendall}
-"""What scores [n] and values [n], higher is better for both, are compared by."""
+def expectation(scores: Scores, target: Target) -> Agreement:
+    """What a random order of the same architectures has on the average."""
+    by = None if target.by is None else target.by[scores.indices]
+    optimum = scores.best_of_all(target)
+    found = expected(target.values[scores.indices], by, optimum)
+    coefficients = {name: Coefficient(value) for name, value in found.items()}
+    return Agreement(target, EXPECTED, len(scores.values), scores.left_out, optimum, coefficients)
 
 
 def repeated(
@@ -196,9 +235,5 @@ def ranks(scores: Scores) -> Numbers:
     return np.asarray(stats.rankdata(scores.values), dtype=np.float64)
 
 
-def _constant(values: Numbers) -> bool:
-    return bool(np.ptp(values) == 0)
-
-
-def _finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value

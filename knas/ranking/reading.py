@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from knas.errors import UsageError
-from knas.ranking.table import FORMATS, RankedRow, Ranking, order
+from knas.ranking.compact import expanded
+from knas.ranking.table import BETWEEN, COMPACT, FORM, FORMATS, NAMED, RankedRow, Ranking, about_of, order
 from knas.spaces.base import SearchSpace
+
+if TYPE_CHECKING:
+    import pyarrow
 
 FIRST, LAST = ("index", "architecture", "class"), ("reason", "seconds")
 """The columns before those of the proxies, and after them."""
@@ -33,9 +38,17 @@ def read(path: Path, space: SearchSpace) -> Ranking:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"--scores {path} can't be read ({error.strerror})") from error
+    about: dict[str, Any] = {}
+    if path.suffix.lower() == ".parquet":
+        table = _parquet(path, content)
+        if (table.schema.metadata or {}).get(FORM) == COMPACT.encode():
+            return expanded(table, space, f"--scores {path}")
+        about, found = about_of(table.schema.metadata), iter(table.to_pylist())
+    else:
+        found = _csv(path, content)
     rows: dict[int, RankedRow] = {}
     proxies: tuple[str, ...] = ()
-    for number, cells in enumerate(_CELLS[path.suffix.lower()](path, content), start=1):
+    for number, cells in enumerate(found, start=1):
         where = f"--scores {path}, row {number}"
         proxies = proxies or _proxies(path, cells)
         row = _row(where, space, cells, proxies)
@@ -44,7 +57,7 @@ def read(path: Path, space: SearchSpace) -> Ranking:
     if not rows:
         raise UsageError(f"--scores {path} holds no architecture")
     ordered = order(list(rows.values()), proxies[0])
-    return Ranking(space.name, None, proxies, ordered, run=None, measured=0, seconds=0.0)
+    return Ranking(space.name, about.get("dataset"), proxies, ordered, None, 0, 0.0, about)
 
 
 def _csv(path: Path, content: bytes) -> Iterator[Mapping[str, Any]]:
@@ -55,19 +68,16 @@ def _csv(path: Path, content: bytes) -> Iterator[Mapping[str, Any]]:
     return csv.DictReader(io.StringIO(text, newline=""))
 
 
-def _parquet(path: Path, content: bytes) -> Iterator[Mapping[str, Any]]:
+def _parquet(path: Path, content: bytes) -> pyarrow.Table:
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise UsageError(f"--scores {path} needs pyarrow (pip install pyarrow), or a .csv") from error
     try:
-        return iter(pyarrow.parquet.read_table(io.BytesIO(content)).to_pylist())
+        return pyarrow.parquet.read_table(io.BytesIO(content))
     except (OSError, pyarrow.ArrowException) as error:
         raise UsageError(f"--scores {path} is no Parquet file") from error
-
-
-_CELLS = {".csv": _csv, ".parquet": _parquet}
 
 
 def _proxies(path: Path, cells: Mapping[str, Any]) -> tuple[str, ...]:
@@ -97,8 +107,18 @@ def _row(where: str, space: SearchSpace, cells: Mapping[str, Any], proxies: tupl
         known = False
     if not known:
         raise UsageError(f"{where}: architecture {index} of {space.name} is not {texts[0]!r}")
-    reason = cells["reason"] or ("no finite score" if None in values.values() else None)
-    return RankedRow(index, *texts, values, reason, seconds)
+    told = _reasons(cells["reason"] or "", proxies)
+    reasons = {name: told.get(name, "no finite score") for name, value in values.items() if value is None}
+    return RankedRow(index, *texts, values, reasons, seconds)
+
+
+def _reasons(text: str, proxies: tuple[str, ...]) -> dict[str, str]:
+    """The reasons by proxy that `RankedRow.reason` put into one text."""
+    if len(proxies) == 1:
+        return {proxies[0]: text} if text else {}
+    names = "|".join(map(re.escape, proxies))
+    parts = re.split(rf"(?:^|{re.escape(BETWEEN)})({names}){re.escape(NAMED)}", text)[1:]
+    return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def _score(cell: Any) -> float | None:

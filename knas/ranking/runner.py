@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from knas.ranking.plan import Plan
 from knas.ranking.settings import RankSettings
 from knas.ranking.table import RankedRow, Ranking, order
-from knas.ranking.workers import Job, Workers
+from knas.ranking.workers import Answer, Job, Workers
+from knas.runs.config import COMMAND
 from knas.runs.folder import RunFolder
 from knas.runs.record import Record, ScoreRow
-from knas.search.evaluator import measure_score, refuse_no_scores
+from knas.search.evaluator import measure_scores, refuse_no_scores
 from knas.search.events import PhaseStarted, RankingOpened, Scored, Watcher, ignore
 from knas.search.machine import find_device
 from knas.search.settings import DATA, ENCODER
@@ -23,6 +24,12 @@ from knas.spaces.base import Architecture, SearchSpace
 
 if TYPE_CHECKING:
     import torch
+
+TOLD_BY_PROXIES = (COMMAND, "proxy", "proxy_options", "further_proxies")
+"""Settings that a table need not tell, since it tells the options of each proxy."""
+
+IN_FOLDERS = {"dataset", "model"}
+"""Settings that may be folders of this machine, which say nothing on another."""
 
 
 def run_ranking(
@@ -34,6 +41,7 @@ def run_ranking(
     workers: int | None = None,
     threads: int | None = None,
     watcher: Watcher | None = None,
+    controls: Sequence[str] = (),
 ) -> Ranking:
     """Carry out or resume a ranking; see `knas.ranking.rank`.
 
@@ -47,12 +55,15 @@ def run_ranking(
         workers: processes.
         threads: of each of them.
         watcher: told every event.
+        controls: proxies that score along, with their default options; no setting of the run.
     """
     from knas import proxies
     from knas.search.scorer import Scorer, content, draw_batch, load_data
 
     space = settings.create_space()
-    proxies.create(settings.proxy, **settings.proxy_options)
+    options = {**settings.proxies, **{name: {} for name in controls if name not in settings.proxies}}
+    for name, values in options.items():
+        proxies.create(name, **values)
     where = find_device(device)
     plan = Plan(settings.dataset, where, workers, threads)
     folder = RunFolder(run if run is not None else settings.run_name())
@@ -63,48 +74,83 @@ def run_ranking(
     classes = list(dict.fromkeys(chosen.values()))
     config = {**settings.to_dict(), **content(dataset, space, settings)}
     with folder.opened(config) as record:
-        found = {one: row for one in classes if (row := record.score(str(one))) is not None}
-        todo = [one for one in classes if one not in found]
+        found = _recorded(record, settings.proxy, tuple(options), classes)
+        todo = {one: missing for one in classes if (missing := tuple(options.keys() - found[one].keys()))}
         plan = plan.settled(len(todo))
-        source = _Source(space, Job.of(settings, batch, str(where), plan.threads), plan.workers or 1)
+        source = _Source(space, Job.of(settings, options, batch, str(where), plan.threads), plan.workers or 1)
+        recorded = len(classes) - len(todo)
         told = RankingOpened(
-            str(folder.path), config, len(chosen), len(classes), len(found), plan.text(), dataset.notes
+            str(folder.path), config, len(chosen), len(classes), recorded, plan.text(), dataset.notes
         )
         watcher = watcher or ignore
         watcher(told)
-        seconds = _score(classes, todo, found, source, record, watcher)
-    refuse_no_scores(list(found.values()))
-    rows = [_row(space, one, found[stands], str(stands), settings.proxy) for one, stands in chosen.items()]
+        seconds = _score(todo, found, source, record, settings.proxy, watcher)
+    refuse_no_scores(
+        [row for rows in found.values() for name, row in rows.items() if name in settings.proxies]
+    )
+    rows = [_row(space, one, found[stands], str(stands), tuple(options)) for one, stands in chosen.items()]
     return Ranking(
         space=settings.space,
         dataset=settings.dataset,
-        proxies=(settings.proxy,),
+        proxies=tuple(options),
         rows=order(rows, settings.proxy),
         run=str(folder.path),
         measured=len(todo),
         seconds=seconds,
+        about=_about(config, options),
     )
 
 
+def _about(config: Mapping[str, Any], options: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What the scores are of: the settings, with the names alone of folders."""
+    from knas import __version__
+
+    told = {name: value for name, value in config.items() if name not in TOLD_BY_PROXIES}
+    for name in IN_FOLDERS & told.keys():
+        told[name] = Path(told[name]).name if Path(told[name]).exists() else told[name]
+    return {**told, "proxies": dict(options), "knas": __version__}
+
+
+def _recorded(
+    record: Record, first: str, names: Sequence[str], classes: Sequence[Architecture]
+) -> dict[Architecture, Answer]:
+    """What is on record of each class, by proxy."""
+    found: dict[Architecture, Answer] = {one: {} for one in classes}
+    for name in names:
+        rows = record.scores_of("" if name == first else name)
+        for one in classes:
+            if (row := rows.get(str(one))) is not None:
+                found[one][name] = row
+    return found
+
+
 def _score(
-    classes: Sequence[Architecture],
-    todo: Sequence[Architecture],
-    found: dict[Architecture, ScoreRow],
+    todo: Mapping[Architecture, tuple[str, ...]],
+    found: dict[Architecture, Answer],
     source: _Source,
     record: Record,
+    first: str,
     watcher: Watcher,
 ) -> float:
     """Add to `found` what is still to do; each row is on the disk before anyone hears of it."""
-    watcher(PhaseStarted("score", len(classes)))
-    for row in found.values():
-        watcher(Scored(row, replayed=True))
+    watcher(PhaseStarted("score", len(found)))
+    for architecture, rows in found.items():
+        if architecture not in todo:
+            watcher(Scored(_told(rows, first), replayed=True))
     start = time.perf_counter()
-    with closing(source.rows(todo)) as rows:
-        for architecture, row in rows:
-            record.add_score(str(architecture), row)
-            found[architecture] = row
-            watcher(Scored(row, replayed=False))
+    with closing(source.answers(todo)) as answers:
+        for architecture, rows in answers:
+            record.add_scores(
+                str(architecture), {"" if name == first else name: row for name, row in rows.items()}
+            )
+            found[architecture] |= rows
+            watcher(Scored(_told(found[architecture], first), replayed=False))
     return time.perf_counter() - start
+
+
+def _told(rows: Answer, first: str) -> ScoreRow:
+    """What watchers hear of an architecture: the score that orders, and the seconds of all."""
+    return replace(rows[first], seconds=sum(row.seconds for row in rows.values()))
 
 
 @dataclass(frozen=True)
@@ -115,21 +161,21 @@ class _Source:
     job: Job
     workers: int
 
-    def rows(
-        self, architectures: Sequence[Architecture]
-    ) -> Generator[tuple[Architecture, ScoreRow], None, None]:
-        """Score architectures, in the order in which they are done."""
-        if not architectures:
+    def answers(
+        self, todo: Mapping[Architecture, tuple[str, ...]]
+    ) -> Generator[tuple[Architecture, Answer], None, None]:
+        """Score architectures, each by the proxies named, in the order in which they are done."""
+        if not todo:
             return
         if self.workers == 1:
             with _threads(self.job.threads):
                 scorer = self.job.scorer()
-                for architecture in architectures:
-                    yield architecture, measure_score(scorer, architecture)
+                for architecture, names in todo.items():
+                    yield architecture, measure_scores(scorer, architecture, self.job.proxies(names))
             return
         with Workers(self.job, self.workers) as workers:
-            for index, row in workers.score([self.space.index(one) for one in architectures]):
-                yield self.space.architecture(index), row
+            for index, rows in workers.score([(self.space.index(one), names) for one, names in todo.items()]):
+                yield self.space.architecture(index), rows
 
 
 @contextmanager
@@ -146,13 +192,14 @@ def _threads(count: int | None) -> Iterator[None]:
 
 
 def _row(
-    space: SearchSpace, architecture: Architecture, scored: ScoreRow, canonical: str, proxy: str
+    space: SearchSpace, architecture: Architecture, scored: Answer, canonical: str, proxies: Sequence[str]
 ) -> RankedRow:
+    reasons = {name: scored[name].reason for name in proxies}
     return RankedRow(
         index=space.index(architecture),
         architecture=str(architecture),
         canonical=canonical,
-        scores={proxy: scored.value},
-        reason=scored.reason,
-        seconds=scored.seconds,
+        scores={name: scored[name].value for name in proxies},
+        reasons={name: reason for name, reason in reasons.items() if reason is not None},
+        seconds=sum(scored[name].seconds for name in proxies),
     )

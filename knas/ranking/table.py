@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from knas.errors import UsageError
 from knas.runs.atomic import write_atomically
+
+BETWEEN, NAMED = "; ", ": "
+"""What stands between the reasons of several proxies, and between a proxy's name and its reason."""
+
+FORM, ABOUT = b"knas.ranking", b"knas.about"
+"""Under these names the metadata of a Parquet table tell its form, and what its scores are of."""
+
+FULL, COMPACT = "full", "compact"
+"""The forms: a row for each architecture, or for each class."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,7 @@ class RankedRow:
         architecture: its text.
         canonical: the text of the architecture that stands for its isomorphism class, and was scored.
         scores: the value of each proxy; None where scoring failed.
-        reason: why it failed.
+        reasons: why it failed, by proxy.
         seconds: that scoring took.
     """
 
@@ -31,8 +42,18 @@ class RankedRow:
     architecture: str
     canonical: str
     scores: Mapping[str, float | None]
-    reason: str | None
+    reasons: Mapping[str, str]
     seconds: float
+
+    @property
+    def reason(self) -> str | None:
+        """Why scoring failed: the reason of the only proxy, or those of several, each after the proxy's name."""
+        if not self.reasons:
+            return None
+        if len(self.scores) == 1:
+            return next(iter(self.reasons.values()))
+        named = (f"{proxy}{NAMED}{self.reasons[proxy]}" for proxy in self.scores if proxy in self.reasons)
+        return BETWEEN.join(named)
 
     def cells(self) -> dict[str, Any]:
         """The row's values by column."""
@@ -58,6 +79,8 @@ class Ranking:
         run: the run's folder; None where the scores come from a table.
         measured: classes that were scored by this call; the others were on record.
         seconds: wall-clock time that this took.
+        about: what the scores are of: the run's settings, the options of each proxy, and the version of knas; nothing
+            where a table doesn't tell.
     """
 
     space: str
@@ -67,6 +90,7 @@ class Ranking:
     run: str | None
     measured: int
     seconds: float
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def classes(self) -> int:
@@ -75,12 +99,19 @@ class Ranking:
 
     @property
     def failed(self) -> int:
-        """Classes without a score."""
-        return len({row.canonical for row in self.rows if row.reason is not None})
+        """Classes without a score of the proxy that orders."""
+        return self.failures.get(self.proxies[0], 0)
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Classes without a score, by proxy; without those that failed nowhere."""
+        failed = {(row.canonical, proxy) for row in self.rows for proxy in row.reasons}
+        counts = Counter(proxy for _, proxy in failed)
+        return {proxy: counts[proxy] for proxy in self.proxies if counts[proxy]}
 
     def best(self, count: int) -> list[RankedRow]:
-        """The first row of each of the best classes; fewer where there are not so many."""
-        scored = (row for row in self.rows if row.reason is None)
+        """The first row of each of the best classes by the first proxy; fewer where there are not so many."""
+        scored = (row for row in self.rows if row.scores[self.proxies[0]] is not None)
         first: dict[str, RankedRow] = {}
         for row in scored:
             if len(first) == count:
@@ -88,18 +119,26 @@ class Ranking:
             first.setdefault(row.canonical, row)
         return list(first.values())
 
-    def write(self, path: str | Path, *, overwrite: bool = False) -> None:
+    def with_scores(self, proxy: str, scores: Mapping[int, float]) -> Ranking:
+        """The same with another proxy, whose scores are given by index."""
+        rows = (replace(row, scores={**row.scores, proxy: scores[row.index]}) for row in self.rows)
+        return replace(self, proxies=(*self.proxies, proxy), rows=tuple(rows))
+
+    def write(self, path: str | Path, *, overwrite: bool = False, small: bool = False) -> None:
         """Write the table, in one step: all of it or nothing.
 
         Args:
             path: a file whose suffix is one of `FORMATS`.
             overwrite: replace a file that exists.
+            small: write one row for each class of the whole space, in single precision; see `knas.ranking.compact`.
 
         Raises:
-            UsageError: the file can't be written under that name.
+            UsageError: the file can't be written under that name, or the ranking is not of a whole space.
         """
-        path = check_output(path, overwrite=overwrite)
-        write_atomically(path, FORMATS[path.suffix.lower()](self))
+        from knas.ranking.compact import compact
+
+        path = check_output(path, overwrite=overwrite, suffixes=(".parquet",) if small else None)
+        write_atomically(path, compact(self) if small else FORMATS[path.suffix.lower()](self))
 
 
 def order(rows: Sequence[RankedRow], proxy: str) -> tuple[RankedRow, ...]:
@@ -163,8 +202,19 @@ def _parquet(ranking: Ranking) -> bytes:
     kinds = {"index": pyarrow.int64(), "architecture": text, "class": text, "reason": text}
     schema = pyarrow.schema([(name, kinds.get(name, number)) for name in cells[0]])
     sink = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(cells, schema), sink)
+    table = pyarrow.Table.from_pylist(cells, schema.with_metadata(metadata(ranking.about, FULL)))
+    pyarrow.parquet.write_table(table, sink)
     return sink.getvalue()
+
+
+def metadata(about: Mapping[str, Any], form: str) -> dict[bytes, bytes]:
+    """The metadata of a Parquet table: what its scores are of, as JSON."""
+    return {FORM: form.encode(), ABOUT: json.dumps(about, default=str).encode()}
+
+
+def about_of(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """What a Parquet table tells of its scores; nothing where it has no such metadata."""
+    return dict(json.loads((metadata or {}).get(ABOUT, b"{}")))
 
 
 FORMATS: Mapping[str, Callable[[Ranking], bytes]] = {".csv": _csv, ".parquet": _parquet}

@@ -1,8 +1,9 @@
 """Several processes that score, and one that hands out architectures and takes the scores.
 
 Small networks keep one core busy and a second one waiting, so that two processes of one thread each score more of
-them than one process of two threads. A worker has the samples and the layers of all networks; an index goes to it, a
-row comes back. It ends when its pipe does, so none survives the process that started it, however that ended.
+them than one process of two threads. A worker has the samples and the layers of all networks; an index goes to it with
+the names of proxies, and a row for each of these comes back. It ends when its pipe does, so none survives the process
+that started it, however that ended.
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from knas.ranking.settings import RankSettings
 from knas.runs.record import ScoreRow
 
 if TYPE_CHECKING:
+    from knas.proxies import Proxy
     from knas.search.scorer import ScoreBatch, Scorer
+
+Question = tuple[int, tuple[str, ...]]
+"""An architecture by its number in the space, and the names of the proxies that score it."""
+
+Answer = dict[str, ScoreRow]
+"""What these proxies say, by name."""
 
 AHEAD = 2
 """Architectures that a worker holds: the one in hand, and one to go on with while its answer is recorded."""
@@ -31,9 +39,10 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker needs to score: the batch as NumPy arrays, which travel by value."""
+    """What a worker needs to score: the batch as NumPy arrays, which travel by value, and proxies with options."""
 
     settings: RankSettings
+    options: Mapping[str, Mapping[str, Any]]
     inputs: Any
     targets: Any
     num_classes: int
@@ -41,10 +50,23 @@ class Job:
     threads: int | None
 
     @classmethod
-    def of(cls, settings: RankSettings, batch: ScoreBatch, device: str, threads: int | None) -> Job:
+    def of(
+        cls,
+        settings: RankSettings,
+        options: Mapping[str, Mapping[str, Any]],
+        batch: ScoreBatch,
+        device: str,
+        threads: int | None,
+    ) -> Job:
         """The job of scoring on this batch."""
         inputs = _each(batch.inputs, lambda values: values.numpy())
-        return cls(settings, inputs, batch.targets.numpy(), batch.num_classes, device, threads)
+        return cls(settings, options, inputs, batch.targets.numpy(), batch.num_classes, device, threads)
+
+    def proxies(self, names: Sequence[str]) -> dict[str, Proxy]:
+        """Proxies by name, with their options."""
+        from knas import proxies
+
+        return {name: proxies.create(name, **self.options[name]) for name in names}
 
     def scorer(self) -> Scorer:
         """What scores, in the process that asks for it."""
@@ -104,19 +126,19 @@ class Workers:
                 process.kill()
                 process.join()
 
-    def score(self, indices: Sequence[int]) -> Iterator[tuple[int, ScoreRow]]:
+    def score(self, questions: Sequence[Question]) -> Iterator[tuple[int, Answer]]:
         """Score architectures.
 
         Args:
-            indices: their numbers in the space.
+            questions: which, and by what.
 
         Yields:
-            Each number with its row, in the order in which they are done.
+            Each number with its answer, in the order in which they are done.
 
         Raises:
             KnasError: a worker died, or ran out of memory.
         """
-        todo = iter(indices)
+        todo = iter(questions)
         open_questions = dict.fromkeys(self._processes, 0)
         for _ in range(AHEAD):
             for connection in open_questions:
@@ -129,27 +151,27 @@ class Workers:
                 self._ask(connection, todo, open_questions)
 
     def _ask(
-        self, connection: Connection, todo: Iterator[int], open_questions: dict[Connection, int]
+        self, connection: Connection, todo: Iterator[Question], open_questions: dict[Connection, int]
     ) -> None:
-        index = next(todo, None)
-        if index is None:
+        question = next(todo, None)
+        if question is None:
             return
         try:
-            connection.send(index)
+            connection.send(question)
         except OSError:
             self._answer(connection)  # raises what ended the worker, if it could say
             raise self._death(connection) from None
         open_questions[connection] += 1
 
-    def _answer(self, connection: Connection) -> tuple[int, ScoreRow]:
+    def _answer(self, connection: Connection) -> tuple[int, Answer]:
         try:
             answer = connection.recv()
         except (EOFError, OSError):
             raise self._death(connection) from None
         if isinstance(answer, BaseException):
             raise answer
-        index, row = answer
-        return index, row
+        index, rows = answer
+        return index, rows
 
     def _death(self, connection: Connection) -> KnasError:
         process = self._processes[connection]
@@ -168,7 +190,7 @@ def serve(connection: Connection, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # should some library let it through
     import torch
 
-    from knas.search.evaluator import measure_score
+    from knas.search.evaluator import measure_scores
 
     with suppress(EOFError, ConnectionError):  # the parent is gone
         try:
@@ -176,8 +198,9 @@ def serve(connection: Connection, job: Job) -> None:
                 torch.set_num_threads(job.threads)
             scorer, space = job.scorer(), job.settings.create_space()
             while True:
-                index = connection.recv()
-                connection.send((index, measure_score(scorer, space.architecture(index))))
+                index, names = connection.recv()
+                rows = measure_scores(scorer, space.architecture(index), job.proxies(names))
+                connection.send((index, rows))
         except (EOFError, ConnectionError):
             raise
         except Exception as error:

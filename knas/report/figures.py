@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from knas.errors import UsageError
-from knas.ranking.correlation import Coefficient
+from knas.ranking.measures import Coefficient
 from knas.report.agreement import in_title, signed
 from knas.report.cell_graph import draw_cell, draw_framework
 from knas.runs.atomic import write_atomically

@@ -43,7 +43,8 @@ def _ranking(event: RankingOpened) -> list[str]:
 def _proxy(settings: Mapping[str, Any]) -> str:
     options = "".join(f", {name} {value}" for name, value in settings["proxy_options"].items())
     samples = "samples" if settings.get("model") else "images"
-    return f"{settings['proxy']} ({settings['score_samples']} {samples}{options})"
+    further = "".join(f", {name}" for name in settings.get("further_proxies", ()))
+    return f"{settings['proxy']} ({settings['score_samples']} {samples}{options}){further}"
 
 
 def _built(settings: Mapping[str, Any]) -> str:

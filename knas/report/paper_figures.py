@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from knas.ranking.correlation import Scores, Target, ranks, repeated, spearman
+from knas.ranking.correlation import Scores, Target, ranks, repeated
+from knas.ranking.measures import spearman
 from knas.ranking.table import Ranking
 from knas.report.agreement import TITLES
 from knas.report.figures import Ranked, Repeats, figure1, figure2, figure3, figure4

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 SHOWN = 10
 """So many of the top k are shown; the rest is in result.json."""
 
+SHOWN_PROXIES = 3
+"""So many proxies of a ranking are shown; the rest is in its table."""
+
 
 def print_result(console: Console, result: SearchResult) -> None:
     """Print the architectures that were trained, the winner, the control beside it, and what it cost."""
@@ -48,18 +51,22 @@ def print_ranking(console: Console, ranking: Ranking, top: int) -> None:
     """Print the best classes of a ranking, how many architectures it holds, and what it cost."""
     members = Counter(row.canonical for row in ranking.rows)
     if top:
-        table = new_table("#", "index", "architecture", *ranking.proxies, "isomorphic")
+        shown = ranking.proxies[:SHOWN_PROXIES]
+        table = new_table("#", "index", "architecture", *shown, "isomorphic")
         for position, row in enumerate(ranking.best(top), start=1):
-            values = [f"{row.scores[proxy]:.8g}" for proxy in ranking.proxies]
+            values = (row.scores[proxy] for proxy in shown)
+            texts = ["failed" if value is None else f"{value:.8g}" for value in values]
             add_row(
-                table, str(position), str(row.index), row.architecture, *values, str(members[row.canonical])
+                table, str(position), str(row.index), row.architecture, *texts, str(members[row.canonical])
             )
         console.print(table)
+        if len(ranking.proxies) > len(shown):
+            say(console, f"(and by {', '.join(ranking.proxies[len(shown) :])})")
         say(console, "")
-    failed = f"; {count(ranking.failed, 'class')} failed" if ranking.failed else ""
     say(
         console,
-        f"ranked   {count(len(ranking.rows), 'architecture')} in {count(len(members), 'isomorphism class')}{failed}",
+        f"ranked   {count(len(ranking.rows), 'architecture')} in {count(len(members), 'isomorphism class')}"
+        f"{_failures(ranking)}",
     )
     if ranking.measured:
         rate = ranking.measured / max(ranking.seconds, 1e-9)
@@ -69,6 +76,16 @@ def print_ranking(console: Console, ranking: Ranking, top: int) -> None:
         )
     if ranking.run is not None:
         say(console, f"run      {ranking.run}")
+
+
+def _failures(ranking: Ranking) -> str:
+    """How many classes have no score, by proxy where there are several."""
+    several = len(ranking.proxies) > 1
+    parts = [
+        f"; {count(number, 'class')} failed{f' by {proxy}' if several else ''}"
+        for proxy, number in ranking.failures.items()
+    ]
+    return "".join(parts)
 
 
 def _lines(result: SearchResult) -> list[str]:

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-WORDS = ("architecture", "data set", "compared with")
+WORDS = ("architecture", "data set", "proxy")
 """Columns of text, which stand to the left; numbers stand to the right."""
 
 

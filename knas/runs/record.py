@@ -18,16 +18,18 @@ from typing import Any
 from knas.errors import RunError
 
 APPLICATION_ID = int.from_bytes(b"knas", "big")
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 SCORES = """
 CREATE TABLE score (
-    class TEXT PRIMARY KEY,       -- canonical form: the same text for isomorphic architectures
+    class TEXT NOT NULL,          -- canonical form: the same text for isomorphic architectures
+    proxy TEXT NOT NULL,          -- its name; '' for the one that the run's settings name first
     architecture TEXT NOT NULL,   -- as drawn
     value REAL,                   -- NULL where scoring failed
     reason TEXT,                  -- why it failed
     seconds REAL NOT NULL,
     recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    PRIMARY KEY (class, proxy),
     CHECK ((value IS NULL) <> (reason IS NULL))
 );
 """
@@ -90,11 +92,20 @@ DROP TABLE trial_1;
 METRICS = "ALTER TABLE trial ADD COLUMN metrics TEXT NOT NULL DEFAULT '{}';"
 """Up to version 3, accuracies were all that was measured at the end of a trial."""
 
+SCORES_OF_VERSION_4 = f"""
+ALTER TABLE score RENAME TO score_4;
+{SCORES}
+INSERT INTO score SELECT class, '', architecture, value, reason, seconds, recorded_at FROM score_4 ORDER BY rowid;
+DROP TABLE score_4;
+"""
+"""Scores were known by class alone, before a run could have several proxies."""
+
 MIGRATIONS = {
     0: SCORES + TRIALS + PROBES + SUPERNETS,
-    1: TRIALS_OF_VERSION_1 + SUPERNETS,
-    2: SUPERNETS + METRICS,
-    3: METRICS,
+    1: TRIALS_OF_VERSION_1 + SUPERNETS + SCORES_OF_VERSION_4,
+    2: SUPERNETS + METRICS + SCORES_OF_VERSION_4,
+    3: METRICS + SCORES_OF_VERSION_4,
+    4: SCORES_OF_VERSION_4,
 }
 """What brings a record of each version, 0 for an empty file, to this one."""
 
@@ -174,24 +185,45 @@ class Record:
         """Close the file; every row is already on the disk."""
         self._connection.close()
 
-    def score(self, key: str) -> ScoreRow | None:
-        """The score recorded for a canonical form, or None."""
-        rows = self._rows("SELECT architecture, value, reason, seconds FROM score WHERE class = ?", key)
-        return ScoreRow(*rows[0]) if rows else None
+    def score(self, key: str, proxy: str = "") -> ScoreRow | None:
+        """The score recorded for a canonical form, or None; by the run's first proxy unless another is named."""
+        return self.scores_of(proxy, key).get(key)
 
     def scores(self) -> list[ScoreRow]:
-        """All scores and failures in the order in which they were recorded."""
-        return [
-            ScoreRow(*row)
-            for row in self._rows("SELECT architecture, value, reason, seconds FROM score ORDER BY rowid")
-        ]
+        """All scores and failures of the run's first proxy in the order in which they were recorded."""
+        return list(self.scores_of("").values())
+
+    def scores_of(self, proxy: str, key: str | None = None) -> dict[str, ScoreRow]:
+        """The scores and failures of one proxy by canonical form, in the order in which they were recorded.
+
+        Args:
+            proxy: its name; "" for the run's first.
+            key: the only canonical form that is looked for; None for all.
+        """
+        where, values = ("1", []) if key is None else ("class = ?", [key])
+        if self._version >= 5:
+            where, values = f"{where} AND proxy = ?", [*values, proxy]
+        elif proxy:  # an older record that is only looked at
+            return {}
+        query = f"SELECT class, {_SCORE_COLUMNS} FROM score WHERE {where} ORDER BY rowid"
+        return {row[0]: ScoreRow(*row[1:]) for row in self._rows(query, *values)}
 
     def add_score(self, key: str, row: ScoreRow) -> None:
         """Write one score or failure to the disk."""
-        self._write(
-            "INSERT INTO score (class, architecture, value, reason, seconds) VALUES (?, ?, ?, ?, ?)",
-            (key, row.architecture, row.value, row.reason, row.seconds),
-        )
+        self.add_scores(key, {"": row})
+
+    def add_scores(self, key: str, rows: Mapping[str, ScoreRow]) -> None:
+        """Write what several proxies say of one architecture to the disk, all or nothing.
+
+        Args:
+            key: its canonical form.
+            rows: by the proxy's name, "" for the run's first.
+        """
+        values: list[Any] = []
+        for proxy, row in rows.items():
+            values += [key, proxy, row.architecture, row.value, row.reason, row.seconds]
+        places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(rows))
+        self._write(f"INSERT INTO score (class, proxy, {_SCORE_COLUMNS}) VALUES {places}", tuple(values))
 
     def probe(self, supernet: str, probe: str) -> ScoreRow | None:
         """What a probe of a super-network gave, or None."""
@@ -308,6 +340,8 @@ class Record:
                 f"{self.path} is corrupt or not a record of knas ({error}); give another --run"
             ) from error
 
+
+_SCORE_COLUMNS = "architecture, value, reason, seconds"
 
 _PROBE_COLUMNS = "supernet, value, reason, seconds"
 

@@ -71,7 +71,7 @@ def search(
         seed: fixes architectures, initial weights, images for scoring, validation split and training.
         run: the run's folder; None makes a name from the settings below `runs/`.
         algorithm_options: options of the algorithm's class, such as `{"seconds": 600}`.
-        proxy: what scores, one of `knas.proxies.names()`; None for the algorithm's own, mostly "mgm".
+        proxy: what scores, one of `knas.proxies.names()`; None for the algorithm's own, mostly "knas".
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
         score_samples: images or sentences per score.
         max_train_samples: train on a class-balanced subset of this size.

@@ -71,7 +71,7 @@ class SearchAlgorithm(ABC):
 
     name: ClassVar[str]
     scores: ClassVar[bool] = True
-    proxy: ClassVar[str] = "mgm"
+    proxy: ClassVar[str] = "knas"
     own_proxies: ClassVar[bool] = False
     supernets: ClassVar[bool] = False
 

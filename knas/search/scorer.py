@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from knas.data import Dataset
+    from knas.proxies import Proxy
+    from knas.scoring import Scores
     from knas.search.probe import Probe
     from knas.spaces.supernet import Supernet
 
@@ -119,6 +121,19 @@ class Scorer:
         """Build a network and score it, untrained."""
         settings = self._settings
         return self._value(self._build(architecture), settings.proxy, settings.proxy_options, settings.seed)
+
+    def scores(self, architecture: Architecture, proxies: Mapping[str, Proxy]) -> Scores:
+        """Build a network and score it by several proxies, untrained."""
+        from knas import scoring
+
+        return scoring.scores(
+            self._build(architecture),
+            self._inputs,
+            self._targets,
+            proxies=proxies,
+            seed=self._settings.seed,
+            device=self._device,
+        )
 
     def probe(self, supernet: Supernet, probe: Probe) -> float:
         """Build a super-network and score it, untrained."""

@@ -88,7 +88,7 @@ class ScoreSettings:
     space: str = "nas-bench-201"
     dataset: str = "digits"
     seed: int = 0
-    proxy: str = "mgm"
+    proxy: str = "knas"
     proxy_options: Mapping[str, Any] = field(default_factory=dict)
     score_samples: int = 64
     max_train_samples: int | None = None

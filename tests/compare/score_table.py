@@ -19,9 +19,11 @@ def rows(proxy: str) -> list[RankedRow]:
         stands = SPACE.canonical(architecture)
         index = SPACE.index(stands)
         failed = index == SPACE.index(SPACE.canonical(SPACE.architecture(0)))
-        value, reason = (None, "no gradient") if failed else (float(index), None)
+        value, reasons = (None, {proxy: "no gradient"}) if failed else (float(index), {})
         text = str(architecture)
-        found.append(RankedRow(SPACE.index(architecture), text, str(stands), {proxy: value}, reason, SECONDS))
+        found.append(
+            RankedRow(SPACE.index(architecture), text, str(stands), {proxy: value}, reasons, SECONDS)
+        )
     return found
 
 

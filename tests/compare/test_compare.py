@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table.write(folder / "table.parquet")
     score_table.write(folder / "mgm.csv")
     score_table.write(folder / "naswot.csv", "naswot")
+    score_table.write(folder / "knas.csv", "knas")
     return folder
 
 
@@ -46,7 +47,7 @@ def options(folder: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def whole(folder: Path, options: dict[str, Any]) -> Comparison:
-    return compare(**options, scores=[folder / "mgm.csv", folder / "naswot.csv"])
+    return compare(**options, scores=[folder / "mgm.csv", folder / "naswot.csv", folder / "knas.csv"])
 
 
 def test_every_row_of_the_paper_is_there(whole: Comparison) -> None:

@@ -56,8 +56,7 @@ def expected(model: nn.Sequential, images: Tensor) -> tuple[list[tuple[float, in
     gradients = []
     for delta in torch.autograd.grad(total, [inputs[layer] for layer in layers[1:]]):
         rows = delta.movedim(1, -1).flatten(0, -2)
-        centered = rows - rows.mean(0)
-        gradients.append(participation(centered) if centered.abs().max() > 1e-12 else 1.0)
+        gradients.append(participation(rows))
     return features, gradients
 
 
@@ -66,8 +65,9 @@ def test_agrees_with_hooks() -> None:
     features, gradients = expected(model, images)
     score = knas.score(model, images, proxy="feature-rank")
     assert [layer.name for layer in score.layers] == ["0", "2", "5"]
-    assert [layer.value for layer in score.layers] == pytest.approx([rank / most for rank, most in features])
-    assert score.value == pytest.approx(sum(rank for rank, _ in features) / sum(most for _, most in features))
+    shares = [rank**2 / most for rank, most in features]
+    assert [layer.value for layer in score.layers] == pytest.approx(shares)
+    assert score.value == pytest.approx(sum(shares) / 3)
     score = knas.score(model, images, proxy="gradient-entropy")
     assert [layer.value for layer in score.layers[1:]] == pytest.approx(
         [math.log(rank) for rank in gradients]

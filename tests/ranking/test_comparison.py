@@ -28,8 +28,8 @@ def scores(path: Path, values: dict[int, float | None]) -> Path:
     rows = []
     for index, value in values.items():
         cell = SPACE.architecture(index)
-        reason = "failed" if value is None else None
-        rows.append(RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": value}, reason, 0.1))
+        reasons = {"mgm": "failed"} if value is None else {}
+        rows.append(RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": value}, reasons, 0.1))
     Ranking("nas-bench-201", "digits", ("mgm",), tuple(rows), "r", 0, 0.0).write(path)
     return path
 
@@ -40,13 +40,17 @@ def test_agreement_is_printed_and_drawn(
     pytest.importorskip("matplotlib")
     noise = np.random.default_rng(0).normal(size=300)
     file = scores(tmp_path / "scores.csv", {50 * i: i + 60.0 * noise[i] for i in range(300)} | {7: None})
-    arguments = ["rank", "--scores", str(file), "--benchmark", str(accuracies)]
+    arguments = ["rank", "--scores", str(file), "--benchmark", str(accuracies), "--bootstrap=20"]
     figures = ["--figures", str(tmp_path / "figures"), "--cell", "1462"]
     assert run([*arguments, *figures]) == 0
     out = capsys.readouterr().out
-    assert "300 architectures, 1 without a finite score left out; p is two-sided" in out
+    assert "301 architectures; without a finite score of mgm: 1" in out
+    assert "note     the scores lack the controls flops, layers" in out
+    assert max(map(len, out.split("CIFAR-10, val")[1].split("against")[0].splitlines())) <= 120
     assert "paper    Spearman 0.53 with the negative training loss, 0.56 with" in out
-    assert sum("validation accuracy, 12 epochs" in line for line in out.splitlines()) == 3
+    assert sum("validation accuracy, 12 epochs;" in line for line in out.splitlines()) == 3
+    for name in ("mgm", "params", "random", "expected"):
+        assert sum(line.startswith(f"{name} ") for line in out.splitlines()) == 6
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"figure{number}.{kind}" for number in (1, 2, 3, 4) for kind in ("svg", "png")
     }
@@ -55,8 +59,10 @@ def test_agreement_is_printed_and_drawn(
     assert "holds figure1.svg" in capsys.readouterr().err
     assert run([*arguments, *figures, "--overwrite", "--benchmark-dataset", "cifar10", "--json"]) == 0
     content = json.loads(capsys.readouterr().out)
-    assert [one["dataset"] for one in content["agreement"]] == ["cifar10", "cifar10"]
-    last = content["agreement"][1]
+    assert [(one["dataset"], one["proxy"]) for one in content["agreement"]] == [
+        ("cifar10", name) for name in ("mgm", "params", "random", "expected")
+    ] * 2
+    last = content["agreement"][4]
     assert (last["compared_with"], last["architectures"], last["left_out"]) == (
         "test accuracy, 200 epochs",
         300,
@@ -64,6 +70,10 @@ def test_agreement_is_printed_and_drawn(
     )
     assert 0.5 < last["kendall"] < last["spearman"] < 1
     assert 0 <= last["spearman_p"] < 1e-9
+    assert last["spearman_95"][0] < last["spearman"] < last["spearman_95"][1]
+    assert last["regret_1"] >= last["regret_10"] >= last["regret_20"] >= 0
+    assert last["first"] == pytest.approx(last["optimum"] - last["regret_1"])
+    assert last["chosen"] <= last["optimum"]
     assert len(content["figures"]) == 8
 
 
@@ -80,11 +90,10 @@ def test_a_ranking_is_compared_and_a_finished_one_again(
     ]
     assert run(arguments) == 0
     first = capsys.readouterr().out
-    assert "made-up.parquet" in first
-    assert "5 architectures; p is two-sided" in first
+    assert "made-up.parquet (of made up): 5 architectures" in first
     assert run(arguments) == 0
     again = capsys.readouterr().out
-    assert again.splitlines()[-7:] == first.splitlines()[-7:]
+    assert again.splitlines()[-20:] == first.splitlines()[-20:]
 
 
 def test_equal_scores_have_no_correlation(
@@ -106,9 +115,34 @@ def test_too_few_scores_are_one_line(
     assert capsys.readouterr().err.startswith("error: a correlation needs at least 3 finite scores of mgm")
 
 
+def test_without_controls_and_intervals(
+    accuracies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = scores(tmp_path / "scores.csv", {index: float(index) for index in range(10)})
+    arguments = [
+        "rank",
+        "--scores",
+        str(file),
+        "--benchmark",
+        str(accuracies),
+        "--no-controls",
+        "--bootstrap=0",
+    ]
+    assert run(arguments) == 0
+    out = capsys.readouterr().out
+    assert "random" not in out
+    assert "95 %" not in out
+    assert "note" not in out
+    assert run([*arguments, "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert {one["proxy"] for one in content["agreement"]} == {"mgm"}
+    assert not any("spearman_95" in one for one in content["agreement"])
+
+
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        (["--samples", "3", "--bootstrap", "-1"], "--bootstrap must be a whole number of at least 0, not -1"),
         (["--samples", "3", "--benchmark-dataset", "digits"], "--benchmark-dataset"),
         (["--samples", "3", "--figures", "file"], "file is a file"),
         (["--samples", "3", "--figures", "new", "--cell", "99999"], "15624"),
@@ -153,9 +187,10 @@ def test_on_the_real_table(shared_data: Path, tmp_path: Path, capsys: pytest.Cap
         {index: float(SPACE.parameters(SPACE.architecture(index))) for index in range(0, 15_625, 5)},
     )
     benchmark = shared_data / "nas-bench-201" / "accuracies.csv"
-    assert run(["rank", "--scores", str(file), "--benchmark", str(benchmark), "--json"]) == 0
+    assert run(["rank", "--scores", str(file), "--benchmark", str(benchmark), "--bootstrap=9", "--json"]) == 0
     found = {
         (one["dataset"], one["compared_with"]): one["spearman"]
         for one in json.loads(capsys.readouterr().out)["agreement"]
+        if one["proxy"] == "mgm"
     }
     assert found["cifar10", "test accuracy, 200 epochs"] == pytest.approx(0.75, abs=0.03)

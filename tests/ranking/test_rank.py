@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ OPTIONS = ["rank", *(f"--{name.replace('_', '-')}={value}" for name, value in SM
 
 def values(ranking: Ranking) -> dict[int, float | None]:
     return {row.index: row.scores["mgm"] for row in ranking.rows}
+
+
+def recorded_values(run: Path) -> list[float | None]:
+    with closing(Record(run / "search.sqlite", create=False)) as record:
+        return [row.value for row in record.scores()]
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,7 @@ def test_a_search_and_a_ranking_refuse_each_others_folder(tmp_path: Path) -> Non
 
 
 def test_failures_are_rows_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = scoring.score
+    real = scoring.scores
     calls = iter(range(100))
 
     def sometimes(*arguments: Any, **options: Any) -> Any:
@@ -126,7 +132,7 @@ def test_failures_are_rows_at_the_end(tmp_path: Path, monkeypatch: pytest.Monkey
             raise knas.errors.NotFiniteError("gradients: NaN or Inf in cells.0")
         return real(*arguments, **options)
 
-    monkeypatch.setattr(scoring, "score", sometimes)
+    monkeypatch.setattr(scoring, "scores", sometimes)
     ranking = rank(5, **SMALL, run=tmp_path / "run")
     assert [row.reason for row in ranking.rows] == [None] * 3 + ["gradients: NaN or Inf in cells.0"] * 2
     assert [row.scores["mgm"] is None for row in ranking.rows] == [False] * 3 + [True] * 2
@@ -136,6 +142,49 @@ def test_failures_are_rows_at_the_end(tmp_path: Path, monkeypatch: pytest.Monkey
     assert again.rows == ranking.rows, "a recorded failure is not tried again"
     with pytest.raises(KnasError, match="none of 1 networks could be scored"):
         rank([ranking.rows[-1].index], **SMALL, run=tmp_path / "run")
+
+
+def test_several_proxies_have_the_scores_of_each_alone(whole: Ranking, tmp_path: Path) -> None:
+    names = ("naswot", "mgm", "params")
+    ranking = rank(10, **SMALL, run=tmp_path / "run", proxy=names, controls=True)
+    assert ranking.proxies == (*names, "flops", "layers")
+    ordered = [row.scores["naswot"] or 0.0 for row in ranking.rows]
+    assert ordered == sorted(ordered, reverse=True)
+    assert values(ranking) == pytest.approx({index: values(whole)[index] for index in values(ranking)})
+    for row in ranking.rows:
+        architecture = SPACE.parse(row.canonical)
+        assert row.scores["params"] == SPACE.parameters(architecture, channels=4, cells_per_stage=1)
+    workers = rank(10, **SMALL, run=tmp_path / "workers", proxy=names, controls=True, workers=2)
+    assert [dict(row.scores) for row in workers.rows] == [
+        pytest.approx(dict(row.scores)) for row in ranking.rows
+    ]
+
+
+def test_controls_are_added_and_proxies_are_not(tmp_path: Path) -> None:
+    first = rank(6, **SMALL, run=tmp_path / "run")
+    told: list[Event] = []
+    second = rank(6, **SMALL, run=tmp_path / "run", controls=True, progress=told.append)
+    assert second.measured == 6
+    assert (second.proxies, values(second)) == (("mgm", "params", "flops", "layers"), values(first))
+    assert [event.row.value for event in told if isinstance(event, Scored)] == list(
+        recorded_values(tmp_path / "run")
+    )
+    assert rank(6, **SMALL, run=tmp_path / "run", controls=True).measured == 0
+    assert rank(6, **SMALL, run=tmp_path / "run").rows == first.rows
+    with pytest.raises(UsageError, match="further_proxies"):
+        rank(6, **SMALL, run=tmp_path / "run", proxy=("mgm", "naswot"))
+
+
+def test_a_proxy_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise knas.errors.NotFiniteError("codes: none")
+
+    monkeypatch.setattr(knas.proxies.NASWOT, "read", fail)
+    ranking = rank(3, **SMALL, run=tmp_path / "run", proxy=("mgm", "naswot"))
+    assert values(ranking) == pytest.approx(values(rank(3, **SMALL, run=tmp_path / "mgm")))
+    assert [(row.scores["naswot"], row.reason) for row in ranking.rows] == [(None, "naswot: codes: none")] * 3
+    assert (ranking.failed, ranking.failures) == (0, {"naswot": 3})
+    assert rank(3, **SMALL, run=tmp_path / "run", proxy=("mgm", "naswot")).rows == ranking.rows
 
 
 @pytest.mark.parametrize(
@@ -164,6 +213,11 @@ def test_what_is_no_architecture(wanted: Any, text: str) -> None:
         ({"score_samples": 1}, "--score-samples"),
         ({"score_samples": 9999}, "--score-samples"),
         ({"proxy": "mmg"}, "mgm"),
+        ({"proxy": ()}, "--proxy"),
+        ({"proxy": ("mgm", "naswot", "mgm")}, "'mgm' comes twice"),
+        ({"proxy": ("mgm", "nasswot")}, "did you mean 'naswot'"),
+        ({"proxy": ("mgm",), "proxy_options": {"naswot": {}}}, "'naswot' is none of the proxies mgm"),
+        ({"proxy": ("mgm", "naswot"), "proxy_options": {"mgm": {"sampel": 1}}}, "sample"),
         ({"proxy_options": {"sampel": 1}}, "sample"),
         ({"initialization": "keiming"}, "kaiming"),
         ({"device": "cuba"}, "--device"),

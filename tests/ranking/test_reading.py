@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ HEADER = "index,architecture,class,mgm,reason,seconds"
 
 def row(index: int, score: float | None) -> RankedRow:
     cell = SPACE.architecture(index)
-    reason = None if score is not None else "gradients: NaN or Inf in cells.0"
-    return RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": score}, reason, 0.25)
+    reasons = {} if score is not None else {"mgm": "gradients: NaN or Inf in cells.0"}
+    return RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": score}, reasons, 0.25)
 
 
 WRITTEN = Ranking(
@@ -40,6 +41,22 @@ def test_what_was_written_is_read(suffix: str, tmp_path: Path) -> None:
     assert found.rows == WRITTEN.rows
     assert found.proxies == WRITTEN.proxies
     assert (found.dataset, found.run) == (None, None)
+
+
+def test_several_proxies_with_reasons_of_their_own(tmp_path: Path) -> None:
+    reasons = {"gram-norm": "NaN; mgm is not to blame", "mgm": "gradients: NaN or Inf; gone"}
+    names = ("mgm", "gram-norm", "params")
+    rows = (
+        replace(row(7, 3.5), scores={"mgm": 3.5, "gram-norm": 1.0, "params": 5.0}),
+        replace(row(3, None), scores={"mgm": None, "gram-norm": None, "params": 9.0}, reasons=reasons),
+        replace(row(5, None), scores=dict.fromkeys(names), reasons=dict.fromkeys(names, "no: thing")),
+    )
+    replace(WRITTEN, proxies=names, rows=rows).write(tmp_path / "table.csv")
+    found = read(tmp_path / "table.csv", SPACE)
+    assert found.rows == rows
+    assert found.rows[1].reason == "mgm: gradients: NaN or Inf; gone; gram-norm: NaN; mgm is not to blame"
+    assert found.failures == {"mgm": 2, "gram-norm": 2, "params": 1}
+    assert found.failed == 2
 
 
 def test_scores_that_are_no_numbers_come_last(tmp_path: Path) -> None:

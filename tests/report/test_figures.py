@@ -44,7 +44,7 @@ def ranking(size: int) -> Ranking:
     rows = []
     for index in range(size - 1, -1, -1):
         cell = SPACE.architecture(index)
-        rows.append(RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": float(index)}, None, 0.1))
+        rows.append(RankedRow(index, str(cell), str(SPACE.canonical(cell)), {"mgm": float(index)}, {}, 0.1))
     return Ranking("nas-bench-201", "digits", ("mgm",), tuple(rows), "runs/x", size, 1.0)
 
 

@@ -127,6 +127,19 @@ def test_the_opening_says_what_super_networks_are_trained_on() -> None:
     assert any(line.endswith("that training is real, and its seconds are measured") for line in lines)
 
 
+def test_the_opening_names_the_encoder_and_how_it_is_trained() -> None:
+    settings = SearchSettings(space="text", dataset="glue/rte", max_train_samples=400, warmup=0.0).resolved()
+    told = {"batch_size": 4, "samples_are": "pairs of sentences"}
+    lines = told_once(RunOpened("runs/x", {**settings.to_dict(), **told}, 0, 0, "cpu"))
+    assert lines[0].startswith(
+        "text on glue/rte: 30 architectures scored by mgm (64 samples), the top 5 trained"
+    )
+    assert lines[1] == (
+        "networks: roberta-large, pretrained weights, connected by concatenation; training: batches of 4, "
+        "learning rate 2e-05 after 0% warm-up, weight decay 0.1, 400 pairs of sentences"
+    )
+
+
 def test_a_resumed_trial_counts_from_its_epoch() -> None:
     clock = Clock()
     tally = Tally(clock)
@@ -219,3 +232,5 @@ def test_a_ranking_tells_how_many_classes_it_scores() -> None:
         "run runs/x on cpu with 2 workers of 1 thread, resumed: 12 scores on record",
         "note: a note",
     ]
+    several = dataclasses.replace(opened, settings={**settings, "further_proxies": {"naswot": {}, "params": {}}})
+    assert told_once(several)[0].endswith("scored by mgm (32 images, estimator full), naswot, params, seed 0")

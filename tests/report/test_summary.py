@@ -42,6 +42,22 @@ def test_winner_and_cost() -> None:
     assert "control" not in text
 
 
+def test_f1_and_the_plain_model() -> None:
+    best, plain = Best("highway:4", 90.5, 89.0, 91.25, 88.5), Best("highway:2", 80.0, 81.0, 82.0, 83.0)
+    seconds = {"score": 10.0, "train": 200.0, "plain": 50.0}
+    result = dataclasses.replace(RESULT, best=best, plain=plain, seconds=seconds)
+    text = shown(result)
+    assert "validation 90.50 % (F1 91.25 %), test 89.00 % (F1 88.50 %)" in text
+    assert (
+        "plain    the pretrained model as it is, same training: validation 80.00 % (F1 82.00 %), test 81.00 %"
+        in text
+    )
+    assert "(14 networks), plain model 50.0 s" in text
+    assert SearchResult.from_dict(result.to_dict(), result.run) == result
+    assert "same training: it failed" in shown(dataclasses.replace(result, plain=None))
+    assert "test_f1" not in RESULT.to_dict()["best"], "as older knas reads it"
+
+
 def test_without_scores_there_is_no_column_of_them() -> None:
     trained = tuple(dataclasses.replace(one, score=None) for one in RESULT.top_k)
     text = shown(
@@ -88,8 +104,8 @@ def test_scores_by_value_then_failures() -> None:
 
 def test_ranking_shows_the_best_class_once_and_counts_failures() -> None:
     scores = [(7, "a", 3.0), (9, "a", 3.0), (4, "b", 1.0)]
-    rows = [RankedRow(index, f"|{index}|", kind, {"mgm": value}, None, 0.1) for index, kind, value in scores]
-    failed = RankedRow(5, "|5|", "c", {"mgm": None}, "gradients: NaN", 0.1)
+    rows = [RankedRow(index, f"|{index}|", kind, {"mgm": value}, {}, 0.1) for index, kind, value in scores]
+    failed = RankedRow(5, "|5|", "c", {"mgm": None}, {"mgm": "gradients: NaN"}, 0.1)
     ranking = Ranking("nas-bench-201", "digits", ("mgm",), (*rows, failed), "runs/x", 3, 2.0)
     stream = io.StringIO()
     print_ranking(Console(file=stream, width=100, color_system=None), ranking, 5)

