@@ -84,9 +84,14 @@ def create(name: str, **options: Any) -> Proxy:
         known = kind.options()
         raise UsageError(
             f"{unknown[0]}: not an option of proxy {name!r}, which has {', '.join(known) or 'none'}"
-            f"{_hint(unknown[0], known)}"
+            f"{_hint(unknown[0], known) or _owners(unknown[0])}"
         )
     return kind(**options)
+
+
+def _owners(option: str) -> str:
+    owners = [name for name, kind in _PROXIES.items() if option in kind.options()]
+    return f"; proxy {' or '.join(map(repr, owners))} has it" if owners else ""
 
 
 def _hint(given: object, known: Sequence[str]) -> str:

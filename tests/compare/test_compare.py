@@ -165,7 +165,7 @@ def test_resumes_and_extends(
     calls: list[int] = []
     compare(**options, **place, progress=lambda title, done, total: calls.append(total))
     assert (tmp_path / "run" / FILE).read_bytes().startswith(before)
-    changed = {**place, "scores": [folder / "mgm.csv", folder / "naswot.csv"]}
+    changed = {**place, "scores": [folder / "mgm.csv", folder / "naswot.csv", folder / "knas.csv"]}
     assert plain(compare(**options, **changed)) == plain(whole), "scores may be added"
 
 
@@ -224,7 +224,9 @@ def made_up_run(folder: Path, seed: int, seconds: float) -> Path:
     (run_folder / "result.json").write_text(json.dumps(changed.to_dict()))
     config = run_folder / "config.yaml"
     text = config.read_text().replace("algorithm: naswot", "algorithm: te-nas")
-    config.write_text(text.replace("\nsamples: 2", "\nsamples: null").replace("proxy: naswot", "proxy: mgm"))
+    config.write_text(
+        text.replace("\nsamples: 2", "\nsamples: null").replace("proxy: naswot", "proxy: ntk-condition")
+    )
     return run_folder
 
 
@@ -259,7 +261,9 @@ def test_runs_that_do_not_fit(
         config.write_text(text.replace("seed: 1\n", ""))
         with pytest.raises(RunError, match=r"its result or settings lack 'seed'; leave it out"):
             compare(**options, runs=finished)
-        config.write_text(text.replace("algorithm: te-nas", "algorithm: random"))
+        config.write_text(
+            text.replace("algorithm: te-nas", "algorithm: random").replace("ntk-condition", "knas")
+        )
         with pytest.raises(UsageError, match=r"is of random, which is searched with here: leave it out"):
             compare(**options, runs=[finished[1]])
     finally:

@@ -150,7 +150,7 @@ def test_the_folder_of_tables_reaches_the_wheel(tmp_path: Path) -> None:
     for name in ("build_support", "knas"):
         ignore = shutil.ignore_patterns("*.so", "__pycache__")
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=ignore)
-    folder = compact.FOLDER.relative_to(REPOSITORY)
+    folder = Path("knas") / "ranking" / compact.FOLDER.name
     (tmp_path / folder).mkdir(exist_ok=True)
     (tmp_path / folder / "made-up.parquet").write_bytes(b"")
     command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", "out"]

@@ -39,7 +39,7 @@ OPTIONS = ["rank", *(f"--{name.replace('_', '-')}={value}" for name, value in SM
 
 
 def values(ranking: Ranking) -> dict[int, float | None]:
-    return {row.index: row.scores["mgm"] for row in ranking.rows}
+    return {row.index: row.scores[ranking.proxies[0]] for row in ranking.rows}
 
 
 def recorded_values(run: Path) -> list[float | None]:
@@ -54,7 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Ranking:
 
 def test_order_and_columns(whole: Ranking) -> None:
     assert len(whole.rows) == whole.classes == whole.measured == 40
-    scores = [row.scores["mgm"] for row in whole.rows]
+    scores = [row.scores["knas"] for row in whole.rows]
     assert scores == sorted(scores, key=lambda value: -(value or 0.0))
     for row in whole.rows:
         architecture = SPACE.architecture(row.index)
@@ -66,9 +66,13 @@ def test_order_and_columns(whole: Ranking) -> None:
 
 def test_a_score_is_that_of_the_network_alone(whole: Ranking) -> None:
     inputs, targets = data.score_batch(data.load("digits", max_train_samples=100, seed=1), 4, seed=1)
+    build = SPACE.builder(
+        seed=1, channels=4, cells_per_stage=1
+    )  # it runs no edge that adds nothing, which would count
     for row in whole.rows[::8]:
-        model = SPACE.build(SPACE.parse(row.canonical), seed=1, channels=4, cells_per_stage=1)
-        assert row.scores["mgm"] == pytest.approx(knas.score(model, inputs, targets, seed=1).value, rel=1e-6)
+        model = build(SPACE.parse(row.canonical))
+        alone = knas.score(model, inputs, targets, seed=1, proxy="knas").value
+        assert row.scores["knas"] == pytest.approx(alone, rel=1e-6)
 
 
 def test_a_number_draws_what_a_search_draws(whole: Ranking, tmp_path: Path) -> None:
@@ -135,7 +139,7 @@ def test_failures_are_rows_at_the_end(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(scoring, "scores", sometimes)
     ranking = rank(5, **SMALL, run=tmp_path / "run")
     assert [row.reason for row in ranking.rows] == [None] * 3 + ["gradients: NaN or Inf in cells.0"] * 2
-    assert [row.scores["mgm"] is None for row in ranking.rows] == [False] * 3 + [True] * 2
+    assert [row.scores["knas"] is None for row in ranking.rows] == [False] * 3 + [True] * 2
     assert ranking.failed == 2
     assert len(ranking.best(10)) == 3
     again = rank(5, **SMALL, run=tmp_path / "run")
@@ -145,13 +149,14 @@ def test_failures_are_rows_at_the_end(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_several_proxies_have_the_scores_of_each_alone(whole: Ranking, tmp_path: Path) -> None:
-    names = ("naswot", "mgm", "params")
+    names = ("naswot", "knas", "params")
     ranking = rank(10, **SMALL, run=tmp_path / "run", proxy=names, controls=True)
     assert ranking.proxies == (*names, "flops", "layers")
     ordered = [row.scores["naswot"] or 0.0 for row in ranking.rows]
     assert ordered == sorted(ordered, reverse=True)
-    assert values(ranking) == pytest.approx({index: values(whole)[index] for index in values(ranking)})
+    alone = values(whole)
     for row in ranking.rows:
+        assert row.scores["knas"] == pytest.approx(alone[row.index])
         architecture = SPACE.parse(row.canonical)
         assert row.scores["params"] == SPACE.parameters(architecture, channels=4, cells_per_stage=1)
     workers = rank(10, **SMALL, run=tmp_path / "workers", proxy=names, controls=True, workers=2)
@@ -165,7 +170,7 @@ def test_controls_are_added_and_proxies_are_not(tmp_path: Path) -> None:
     told: list[Event] = []
     second = rank(6, **SMALL, run=tmp_path / "run", controls=True, progress=told.append)
     assert second.measured == 6
-    assert (second.proxies, values(second)) == (("mgm", "params", "flops", "layers"), values(first))
+    assert (second.proxies, values(second)) == (("knas", "params", "flops", "layers"), values(first))
     assert [event.row.value for event in told if isinstance(event, Scored)] == list(
         recorded_values(tmp_path / "run")
     )
@@ -181,7 +186,7 @@ def test_a_proxy_that_fails_takes_no_other_with_it(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(knas.proxies.NASWOT, "read", fail)
     ranking = rank(3, **SMALL, run=tmp_path / "run", proxy=("mgm", "naswot"))
-    assert values(ranking) == pytest.approx(values(rank(3, **SMALL, run=tmp_path / "mgm")))
+    assert values(ranking) == pytest.approx(values(rank(3, **SMALL, run=tmp_path / "mgm", proxy="mgm")))
     assert [(row.scores["naswot"], row.reason) for row in ranking.rows] == [(None, "naswot: codes: none")] * 3
     assert (ranking.failed, ranking.failures) == (0, {"naswot": 3})
     assert rank(3, **SMALL, run=tmp_path / "run", proxy=("mgm", "naswot")).rows == ranking.rows
@@ -218,7 +223,7 @@ def test_what_is_no_architecture(wanted: Any, text: str) -> None:
         ({"proxy": ("mgm", "nasswot")}, "did you mean 'naswot'"),
         ({"proxy": ("mgm",), "proxy_options": {"naswot": {}}}, "'naswot' is none of the proxies mgm"),
         ({"proxy": ("mgm", "naswot"), "proxy_options": {"mgm": {"sampel": 1}}}, "sample"),
-        ({"proxy_options": {"sampel": 1}}, "sample"),
+        ({"proxy": "mgm", "proxy_options": {"sampel": 1}}, "sample"),
         ({"initialization": "keiming"}, "kaiming"),
         ({"device": "cuba"}, "--device"),
         ({"seed": -1}, "--seed"),
@@ -235,7 +240,7 @@ def test_bad_arguments_write_nothing(options: dict[str, Any], text: str, tmp_pat
 def test_tables(whole: Ranking, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"table{suffix}"
     whole.write(path)
-    names = ["index", "architecture", "class", "mgm", "reason", "seconds"]
+    names = ["index", "architecture", "class", "knas", "reason", "seconds"]
     if suffix == ".parquet":
         pyarrow = pytest.importorskip("pyarrow.parquet")
         table = pyarrow.read_table(path)
@@ -253,7 +258,7 @@ def test_tables(whole: Ranking, suffix: str, tmp_path: Path) -> None:
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == names
-    assert [(int(row["index"]), float(row["mgm"])) for row in rows] == list(values(whole).items())
+    assert [(int(row["index"]), float(row["knas"])) for row in rows] == list(values(whole).items())
     assert all(row["reason"] == "" for row in rows)
 
 
@@ -333,7 +338,7 @@ def test_killed_it_goes_on_and_its_workers_are_gone(whole: Ranking, tmp_path: Pa
     content = json.loads(Command(*arguments, f"--output={output}", "--json", "--top=2").finish())
     assert (content["architectures"], content["classes"], content["failed"]) == (count, count, 0)
     with output.open(newline="") as file:
-        found = {int(row["index"]): float(row["mgm"]) for row in csv.DictReader(file)}
+        found = {int(row["index"]): float(row["knas"]) for row in csv.DictReader(file)}
     assert len(found) == count
     assert [one["index"] for one in content["top"]] == list(found)[:2]
     # the first 40 draws of 400 are those of 40

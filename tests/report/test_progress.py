@@ -132,7 +132,7 @@ def test_the_opening_names_the_encoder_and_how_it_is_trained() -> None:
     told = {"batch_size": 4, "samples_are": "pairs of sentences"}
     lines = told_once(RunOpened("runs/x", {**settings.to_dict(), **told}, 0, 0, "cpu"))
     assert lines[0].startswith(
-        "text on glue/rte: 30 architectures scored by mgm (64 samples), the top 5 trained"
+        "text on glue/rte: 30 architectures scored by knas (64 samples), the top 5 trained"
     )
     assert lines[1] == (
         "networks: roberta-large, pretrained weights, connected by concatenation; training: batches of 4, "
@@ -221,7 +221,7 @@ def test_durations(seconds: float | None, text: str) -> None:
 
 
 def test_a_ranking_tells_how_many_classes_it_scores() -> None:
-    settings = RankSettings(proxy_options={"estimator": "full"}).resolved().to_dict()
+    settings = RankSettings(proxy="mgm", proxy_options={"estimator": "full"}).resolved().to_dict()
     opened = RankingOpened(
         "runs/x", settings, 15_625, 6_466, 12, "cpu with 2 workers of 1 thread", ("a note",)
     )
@@ -232,5 +232,7 @@ def test_a_ranking_tells_how_many_classes_it_scores() -> None:
         "run runs/x on cpu with 2 workers of 1 thread, resumed: 12 scores on record",
         "note: a note",
     ]
-    several = dataclasses.replace(opened, settings={**settings, "further_proxies": {"naswot": {}, "params": {}}})
+    several = dataclasses.replace(
+        opened, settings={**settings, "further_proxies": {"naswot": {}, "params": {}}}
+    )
     assert told_once(several)[0].endswith("scored by mgm (32 images, estimator full), naswot, params, seed 0")

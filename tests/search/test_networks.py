@@ -38,7 +38,7 @@ def test_score_is_that_of_the_package(tmp_path: Path) -> None:
     architecture = SPACE.architecture(1462)
     inputs, targets = data.score_batch(data.load("digits", max_train_samples=100), 4)
     model = SPACE.build(architecture, channels=4, cells_per_stage=1)
-    assert make(tmp_path).score(architecture) == knas.score(model, inputs, targets).value
+    assert make(tmp_path).score(architecture) == knas.score(model, inputs, targets, proxy="knas").value
 
 
 def test_only_weights_that_may_win_are_kept(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ TE_NAS = ["--algorithm=te-nas", "--algorithm-option=repeats=1", "--algorithm-opt
 
 @pytest.mark.parametrize(
     ("algorithm", "options", "proxy"),
-    [("knas-build", {"proposals": 2}, "mgm"), ("naswot", {}, "naswot")],
+    [("knas-build", {"proposals": 2}, "knas"), ("naswot", {}, "naswot")],
 )
 def test_finds_a_cell(algorithm: str, options: dict[str, Any], proxy: str, tmp_path: Path) -> None:
     samples = {"samples": 4} if algorithm == "naswot" else {}
@@ -86,7 +86,7 @@ def test_score_of_a_super_network_is_that_of_the_package() -> None:
     assert scorer.probe(supernet, probe) == pytest.approx(want, rel=1e-5)
     own = space.build_supernet(supernet, 10, seed=9, channels=2, cells_per_stage=1)
     assert scorer.probe(supernet, Probe(9)) == pytest.approx(
-        knas.score(own, images.inputs, seed=9).value, rel=1e-5
+        knas.score(own, images.inputs, seed=9, proxy="knas").value, rel=1e-5
     )
 
 

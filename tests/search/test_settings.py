@@ -98,9 +98,11 @@ def test_options_of_the_algorithm_are_told_where_there_are_some() -> None:
 
 
 def test_run_name_tells_the_main_settings() -> None:
-    assert SearchSettings(dataset="cifar10").resolved().run_name() == Path("runs/cifar10-mgm-n100-k20-e20-s0")
+    assert SearchSettings(dataset="cifar10").resolved().run_name() == Path(
+        "runs/cifar10-knas-n100-k20-e20-s0"
+    )
     named = SearchSettings(dataset="../data/uoft-cs/cifar10", samples=30, top_k=3, epochs=2).resolved()
-    assert named.run_name().name.startswith("cifar10-mgm-n30-k3-e2-s0-")
+    assert named.run_name().name.startswith("cifar10-knas-n30-k3-e2-s0-")
 
 
 def test_run_name_differs_with_any_setting_but_the_control() -> None:

@@ -195,7 +195,7 @@ def test_numbers_that_are_not_given_are_the_papers() -> None:
     rte = SearchSettings(space="text", dataset="data/nyu-mll/glue/rte").resolved()
     assert (mrpc.top_k, mrpc.learning_rate, mrpc.batch_size, mrpc.model) == (2, 3e-5, 4, "roberta-large")
     assert (rte.top_k, rte.learning_rate, rte.batch_size, rte.epochs) == (5, 2e-5, 4, 10)
-    assert mrpc.run_name().name.startswith("mrpc-mgm-n30-k2-e10-s0-")
+    assert mrpc.run_name().name.startswith("mrpc-knas-n30-k2-e10-s0-")
     zero = SearchSettings(space="text", dataset="mrpc", weight_decay=0.0).resolved()
     assert zero.to_dict()["weight_decay"] == 0
     assert "model" not in SearchSettings().resolved().to_dict(), "as older runs have it on disk"
