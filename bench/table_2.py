@@ -32,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--runs", required=True, help="folder of the runs")
     found.add_argument("--tasks", nargs="+", choices=TASKS, default=TASKS)
     found.add_argument("--seeds", type=int, default=5)
+    found.add_argument("--proxy", default="mgm", help="what scores; the paper's unless given")
     for name, kind in (
         ("top-k", int),
         ("epochs", int),
