@@ -15,5 +15,17 @@ class NotFiniteError(KnasError):
     """NaN or Inf in inputs, weights or gradients: there is no score to report."""
 
 
+class DivergedError(NotFiniteError):
+    """A training that came to NaN or Inf.
+
+    Attributes:
+        seconds: What it took until then, in all processes that worked on it.
+    """
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
 class RunError(KnasError):
     """A run folder that cannot be used: corrupt, written by another program, or made with other settings."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from knas.benchmarks.benchmark import Benchmark, Entry
-from knas.errors import NotFiniteError, UsageError
+from knas.errors import DivergedError, UsageError
 from knas.runs.record import TrialRow
 from knas.search.evaluator import Measured, ScoreBackend
 from knas.search.probe import Probe, Prober
@@ -100,11 +99,10 @@ class Simulated:
         self, plan: SupernetPlan, on_epoch: Callable[[Mapping[str, Any]], None]
     ) -> TrainedSupernet:
         """Train a real super-network; the clock moves on by what that took."""
-        start = time.perf_counter()
         try:
             trained = needed(self._supernets).train_supernet(plan, on_epoch)
-        except NotFiniteError:
-            self._now += time.perf_counter() - start
+        except DivergedError as error:
+            self._now += error.seconds
             raise
         self._now += trained.seconds
         return trained

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from knas.errors import KnasError, NotFiniteError, UsageError
+from knas.errors import DivergedError, KnasError, UsageError
 from knas.runs.record import Record, ScoreRow, SupernetRow, TrialRow
 from knas.search.events import (
     EpochEnded,
@@ -74,7 +74,7 @@ class Backend(ScoreBackend, Protocol):
         on_epoch: Callable[[Mapping[str, Any]], None],
         seed: int | None = None,
     ) -> Measured:
-        """Train from scratch, by the run's own seed unless one is given; `NotFiniteError` where it diverges."""
+        """Train from scratch, by the run's own seed unless one is given; `DivergedError` where it diverges."""
         ...
 
     def epochs(self) -> Sequence[int] | None:
@@ -222,11 +222,10 @@ class Evaluator:
         return row
 
     def _measure_supernet(self, backend: SupernetTrainer, plan: SupernetPlan) -> SupernetRow:
-        start = self._backend.clock()
         try:
             trained = backend.train_supernet(plan, lambda values: self._watcher(EpochEnded(SUPERNET, values)))
-        except NotFiniteError as error:
-            return SupernetRow(str(plan), (), _in_one_line(error), self._backend.clock() - start)
+        except DivergedError as error:
+            return SupernetRow(str(plan), (), _in_one_line(error), error.seconds)
         found = tuple(str(architecture) for architecture in trained.found)
         return SupernetRow(str(plan), found, None, trained.seconds, tuple(trained.history))
 
@@ -265,14 +264,13 @@ class Evaluator:
         self, architecture: Architecture, role: str, epochs: int, seed: int | None
     ) -> TrialRow:
         text = str(architecture)
-        start = self._backend.clock()
         try:
             measured = self._backend.train(
                 architecture, epochs, lambda values: self._watcher(EpochEnded(text, values)), seed
             )
-        except NotFiniteError as error:
-            seconds = self._backend.clock() - start
-            return TrialRow(text, epochs, role, None, None, None, _in_one_line(error), seconds, seed=seed)
+        except DivergedError as error:
+            reason = _in_one_line(error)
+            return TrialRow(text, epochs, role, None, None, None, reason, error.seconds, seed=seed)
         return TrialRow(
             text,
             epochs,

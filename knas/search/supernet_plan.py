@@ -47,7 +47,7 @@ class SupernetTrainer(Protocol):
     def train_supernet(
         self, plan: SupernetPlan, on_epoch: Callable[[Mapping[str, Any]], None]
     ) -> TrainedSupernet:
-        """Train, from a checkpoint where there is one; `NotFiniteError` where it diverges."""
+        """Train, from a checkpoint where there is one; `DivergedError` where it diverges."""
         ...
 
     def recorded_supernet(self, plan: SupernetPlan) -> None:

@@ -24,6 +24,7 @@ from knas.training.checkpoint import (
     state_digest,
 )
 from knas.training.determinism import channels_last_weights, deterministic, seeded_epoch
+from knas.training.divergence import counted_divergence
 from knas.training.evaluation import evaluation_mode
 from knas.training.recipe import cosine_learning_rate
 from knas.training.relaxation import (
@@ -110,7 +111,7 @@ def train_supernet(
     Raises:
         UsageError: There are too few images, or edges differ in their number of operations.
         RunError: The checkpoint is corrupt or belongs to another training.
-        NotFiniteError: A loss or parameter is NaN or infinite.
+        DivergedError: A loss or parameter is NaN or infinite.
         KnasError: Memory runs out.
     """
     if len(set(choices)) != 1:
@@ -121,7 +122,8 @@ def train_supernet(
     with run.prepared():
         run.resume(checkpoint)
         while len(run.history) < recipe.epochs:
-            record = run.epoch(len(run.history))
+            with counted_divergence(run.history):
+                record = run.epoch(len(run.history))
             run.history.append(record)
             run.save(checkpoint)
             if on_epoch is not None:

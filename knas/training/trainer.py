@@ -25,6 +25,7 @@ from knas.training.checkpoint import (
     state_digest,
 )
 from knas.training.determinism import channels_last_weights, deterministic, seeded_epoch
+from knas.training.divergence import counted_divergence
 from knas.training.evaluation import Quality, device_of, kept_modes, measure
 from knas.training.fine_tuning import FineTuning
 from knas.training.precision import autocast, resolve_precision
@@ -104,7 +105,7 @@ def train(
     Raises:
         UsageError: If an argument can't be used.
         RunError: If the checkpoint is corrupt or belongs to another training.
-        NotFiniteError: If the loss or a weight becomes NaN or infinite.
+        DivergedError: If the loss or a weight becomes NaN or infinite.
         KnasError: If memory runs out.
     """
     if recipe is None:
@@ -115,7 +116,8 @@ def train(
         if path is not None:
             run.resume(path)
         while run.epochs_done < run.recipe.epochs:
-            record = run.epoch(run.epochs_done)
+            with counted_divergence(run.history):
+                record = run.epoch(run.epochs_done)
             run.history.append(record)
             run.save(path)
             if on_epoch is not None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from knas.errors import KnasError, NotFiniteError
+from knas.errors import DivergedError, KnasError
 from knas.runs import TrialRow
 from knas.search.evaluator import Measured
 from knas.search.probe import Probe
@@ -155,7 +155,7 @@ class ImaginaryBackend:
     ) -> Measured:
         self._measure(self.trained, Training(architecture, epochs, seed))
         if self._all_fail or architecture in self._diverging:
-            raise NotFiniteError("the loss is nan")
+            raise DivergedError("the loss is nan", 1.0)
         accuracy = 100 * fraction(architecture, "accuracy")
         history = [{"epoch": epoch, "validation_accuracy": accuracy} for epoch in range(1, epochs + 1)]
         for values in history:
@@ -168,7 +168,7 @@ class ImaginaryBackend:
         """As many words as there are candidates, and a second per epoch."""
         self._measure(self.shared, plan)
         if self._all_fail:
-            raise NotFiniteError("the loss is nan")
+            raise DivergedError("the loss is nan", 1.0)
         history = [
             {"epoch": epoch, "validation_accuracy": 10.0} for epoch in range(1, plan.recipe.epochs + 1)
         ]

@@ -9,7 +9,7 @@ from search.conformance import SearchAlgorithmConformance
 from search.imaginary import ImaginaryBackend, ImaginarySpace
 
 import knas
-from knas.errors import KnasError, NotFiniteError, UsageError
+from knas.errors import DivergedError, KnasError, UsageError
 from knas.runs import Record
 from knas.search import resnet
 from knas.search.base import SearchAlgorithm, create
@@ -99,7 +99,7 @@ def test_one_diverging_super_network_of_two_is_passed_over() -> None:
         def train_supernet(self, plan: SupernetPlan, on_epoch: Any) -> TrainedSupernet:
             trained = super().train_supernet(plan, on_epoch)
             if len(self.shared) == 1:
-                raise NotFiniteError("the loss\nis inf")
+                raise DivergedError("the loss\nis inf", 1.0)
             return trained
 
     told: list[Event] = []

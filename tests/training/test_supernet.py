@@ -11,10 +11,11 @@ from torch import nn
 import knas
 from knas import data
 from knas.data import ImageDataset
-from knas.errors import NotFiniteError, RunError, UsageError
+from knas.errors import DivergedError, RunError, UsageError
 from knas.spaces.nas_bench_201.supernet import SuperCell
 from knas.spaces.supernet import Supernet
 from knas.training import supernet as training
+from knas.training.checkpoint import load_checkpoint, save_checkpoint
 from knas.training.supernet import SupernetResult, halves, train_supernet
 from knas.training.supernet_recipe import SupernetRecipe
 
@@ -151,9 +152,27 @@ def test_learning_rate_falls_along_the_cosine(digits: ImageDataset) -> None:
 def test_divergence_is_one_line(digits: ImageDataset) -> None:
     dead = dataclasses.replace(digits, mean=torch.full((3,), float("nan")))
     with pytest.raises(
-        NotFiniteError, match="super-network: a loss or parameter is not finite in epoch 1 of 4"
+        DivergedError, match="super-network: a loss or parameter is not finite in epoch 1 of 4"
     ):
         trained(dead, recipe())
+
+
+def test_divergence_counts_the_seconds_of_all_sittings(
+    digits: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(_: Any) -> None:
+        raise Killed
+
+    path = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        trained(digits, recipe(), checkpoint=path, on_epoch=kill)
+    saved = load_checkpoint(path, torch.device("cpu"))
+    saved["history"][0]["seconds"] = 1000.0
+    save_checkpoint(path, saved)
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", lambda logits, _: logits.sum() * float("nan"))
+    with pytest.raises(DivergedError, match="not finite in epoch 2 of 4") as caught:
+        trained(digits, recipe(), checkpoint=path)
+    assert 1000 < caught.value.seconds < 2000
 
 
 def test_edges_with_different_numbers_of_operations_are_refused(digits: ImageDataset) -> None:

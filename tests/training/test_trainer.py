@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from knas import data, training
-from knas.errors import KnasError, NotFiniteError, RunError, UsageError
+from knas.errors import DivergedError, KnasError, RunError, UsageError
 from knas.training import checkpoint as checkpoints
 from knas.training import trainer
 
@@ -219,10 +219,30 @@ def test_a_loss_that_is_not_finite_stops_the_training(
     with torch.no_grad():
         model[9].bias[0] = float("nan")
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with pytest.raises(NotFiniteError, match="the loss is nan in epoch 1 of 4, step 1"):
+    with pytest.raises(DivergedError, match="the loss is nan in epoch 1 of 4, step 1"):
         training.train(model, digits, RECIPE, checkpoint=path)
     assert not path.exists()
     torch.testing.assert_close(dict(model.state_dict()), before, equal_nan=True, rtol=0, atol=0)
+
+
+def test_divergence_counts_the_seconds_of_all_sittings(
+    network: Network, digits: data.ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.checkpoint"
+
+    def stop(_: object) -> None:
+        raise Stop
+
+    with pytest.raises(Stop):
+        training.train(network(), digits, RECIPE, checkpoint=path, on_epoch=stop)
+    saved = checkpoints.load_checkpoint(path, torch.device("cpu"))
+    saved["history"][0]["seconds"] = 1000.0
+    checkpoints.save_checkpoint(path, saved)
+    nan = float("nan")
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", lambda logits, *_, **__: nan * logits.sum())
+    with pytest.raises(DivergedError, match="the loss is nan in epoch 2 of 4, step 1") as caught:
+        training.train(network(), digits, RECIPE, checkpoint=path)
+    assert 1000 < caught.value.seconds < 2000
 
 
 def test_a_weight_that_is_not_finite_stops_the_training(
@@ -230,7 +250,7 @@ def test_a_weight_that_is_not_finite_stops_the_training(
 ) -> None:
     model = network()
     model.register_parameter("unused", torch.nn.Parameter(torch.tensor([float("inf")])))
-    with pytest.raises(NotFiniteError, match="unused holds NaN or Inf after epoch 1 of 4"):
+    with pytest.raises(DivergedError, match="unused holds NaN or Inf after epoch 1 of 4"):
         training.train(model, digits, RECIPE)
 
 
