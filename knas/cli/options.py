@@ -37,7 +37,10 @@ BatchNorm = Annotated[
 ]
 ScoreSamples = Annotated[int, typer.Option(help="Images or sentences per score.", rich_help_panel="Proxy")]
 MaxTrainSamples = Annotated[
-    int | None, typer.Option(help="Use a class-balanced subset of the training data.")
+    int | None,
+    typer.Option(
+        help="Use a subset of the training data: class-balanced of images, with the classes' shares of sentences."
+    ),
 ]
 Channels = Annotated[int | None, typer.Option(help="Channels of the first stage.", rich_help_panel="Network")]
 CellsPerStage = Annotated[int | None, typer.Option(help="Cells per stage.", rich_help_panel="Network")]

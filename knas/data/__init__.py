@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from knas.data.augmentation import Augmentation
-from knas.data.dataset import ImageDataset, balanced_subset, split, stratified_split
+from knas.data.dataset import ImageDataset, balanced_subset, proportional_subset, split, stratified_split
 from knas.data.device import DeviceData
 from knas.data.protocol import Batches, Dataset
 from knas.data.registry import load, names
@@ -22,6 +22,7 @@ __all__ = [
     "load",
     "load_text",
     "names",
+    "proportional_subset",
     "score_batch",
     "split",
     "stratified_split",

@@ -1,8 +1,9 @@
-"""The data set that everything else takes, and how it is cut: balanced subsets and stratified splits."""
+"""The data set that everything else takes, and how it is cut: subsets and stratified splits."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -135,10 +136,34 @@ def balanced_subset(labels: Tensor, count: int, *, seed: int) -> Tensor:
     Returns:
         Indices into `labels`, int64 [count], ascending.
     """
+    return _first(labels, count, seed, lambda ranks, sizes: ranks)
+
+
+def proportional_subset(labels: Tensor, count: int, *, seed: int) -> Tensor:
+    """Draw `count` samples with the same shares of classes as all have, and one of each where `count` allows.
+
+    Args:
+        labels: int64 [N].
+        count: How many to draw, at most N.
+        seed: Fixes the draw. A larger subset of the same seed need not contain a smaller one.
+
+    Returns:
+        Indices into `labels`, int64 [count], ascending.
+    """
+    return _first(labels, count, seed, lambda ranks, sizes: numpy.where(ranks == 0, 0, (ranks + 0.5) / sizes))
+
+
+def _first(
+    labels: Tensor,
+    count: int,
+    seed: int,
+    place: Callable[[numpy.ndarray, numpy.ndarray], numpy.ndarray],
+) -> Tensor:
+    """The `count` samples with the smallest place, by their rank in their class and the size of the class."""
     order, ranks, generator = _shuffled_ranks(labels, seed)
     classes = labels.numpy()[order]
     tie_break = generator.permutation(int(classes.max()) + 1)[classes]  # which classes get the remainder
-    chosen = order[numpy.lexsort((tie_break, ranks))[:count]]
+    chosen = order[numpy.lexsort((tie_break, place(ranks, numpy.bincount(classes)[classes])))[:count]]
     return torch.from_numpy(numpy.sort(chosen))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import torch
@@ -49,9 +50,16 @@ def usable(
 
 
 def limited(
-    argument: str, part: Labelled, indices: Tensor, limit: int | None, floor: int, seed: int, notes: list[str]
+    argument: str,
+    part: Labelled,
+    indices: Tensor,
+    limit: int | None,
+    floor: int,
+    seed: int,
+    notes: list[str],
+    subset: Callable[..., Tensor] = balanced_subset,
 ) -> Tensor:
-    """Cut `indices` down to a class-balanced subset of `limit` samples.
+    """Cut `indices` down to a subset of `limit` samples, a class-balanced one unless `subset` draws another.
 
     Raises:
         UsageError: If the limit is below `floor`.
@@ -64,4 +72,4 @@ def limited(
         notes.append(f"{argument}={limit:,}: there are {len(indices):,}, and all of them are used")
     if limit >= len(indices):
         return indices
-    return indices[balanced_subset(part.labels[indices], limit, seed=seed)]
+    return indices[subset(part.labels[indices], limit, seed=seed)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from knas.data.columns import find_test, label_column, labels_of, training_part
-from knas.data.dataset import check_seed
+from knas.data.dataset import check_seed, proportional_subset
 from knas.data.hub import read_folder, read_hub
 from knas.data.parts import limited, usable
 from knas.data.registry import find_folder, names
@@ -78,7 +78,7 @@ def load_text(
         columns: Of the sentence, or of the two sentences. None finds them by their type, and among several by name.
         max_length: Tokens per sentence or pair; None for as many as the encoder takes. Longer ones are cut, the longer
             sentence of a pair first, and `notes` says how many.
-        max_train_samples: Keep at most this many to train on, as equally many of each class as there are.
+        max_train_samples: Keep at most this many to train on, of each class in proportion.
         max_test_samples: Likewise to test on.
         seed: Fixes which samples these limits keep.
 
@@ -100,10 +100,13 @@ def load_text(
     notes: list[str] = []
     source = _Source.of(name if folder is None else folder.resolve().name, dataset, columns, notes)
     train, test, rows, test_rows = usable(source.name, source.train, source.test, notes, "samples")
+    floor = max(2, len(source.classes))
     rows = limited(
-        "max_train_samples", train, rows, max_train_samples, max(2, len(source.classes)), seed, notes
+        "max_train_samples", train, rows, max_train_samples, floor, seed, notes, proportional_subset
     )
-    test_rows = limited("max_test_samples", test, test_rows, max_test_samples, 1, seed, notes)
+    test_rows = limited(
+        "max_test_samples", test, test_rows, max_test_samples, 1, seed, notes, proportional_subset
+    )
     return TextDataset(
         source.name,
         _tokens(tokenizer, train, rows, "training", notes),

@@ -92,7 +92,7 @@ def rank(
         controls: score along what others are compared with, `comparing.CONTROLS`. They are no setting of the run.
         score_samples: images or sentences per score.
         seed: fixes drawn architectures, initial weights, images, and what is random in the score.
-        max_train_samples: draw the images from a class-balanced subset of this size.
+        max_train_samples: draw the samples from a subset of this size, as `knas.search` cuts it.
         channels: of the first stage of a network; None for the benchmark's 16.
         cells_per_stage: of a network; None for the benchmark's 5.
         initialization: "kaiming" as in the paper unless given, or "default" for PyTorch's; of text see

@@ -74,7 +74,8 @@ def search(
         proxy: what scores, one of `knas.proxies.names()`; None for the algorithm's own, mostly "knas".
         proxy_options: options of the proxy, such as `{"estimator": "full"}`.
         score_samples: images or sentences per score.
-        max_train_samples: train on a class-balanced subset of this size.
+        max_train_samples: train on a subset of this size: class-balanced of images, with the classes' shares of
+            sentences.
         batch_size: samples per training step; None for 256, or less where there are few images, and 4 for text.
         channels: of the first stage of a network.
         cells_per_stage: of a network.

@@ -31,6 +31,27 @@ def test_balanced_subset_is_as_balanced_as_the_labels_allow(
     assert torch.equal(chosen, data.balanced_subset(labels, count, seed=seed))
 
 
+@given(labels=LABELS, share=st.floats(0.0, 1.0), seed=st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_proportional_subset_has_every_class_with_its_share(
+    labels: torch.Tensor, share: float, seed: int
+) -> None:
+    sizes = labels.bincount()
+    count = max(int((sizes > 0).sum()), int(share * len(labels)))
+    chosen = data.proportional_subset(labels, count, seed=seed)
+    assert len(chosen) == count == len(chosen.unique())
+    taken = labels[chosen].bincount(minlength=len(sizes))
+    assert (taken[sizes > 0] >= 1).all()
+    assert ((taken - sizes * count / len(labels)).abs() <= len(sizes)).all()
+    assert torch.equal(chosen, data.proportional_subset(labels, count, seed=seed))
+
+
+def test_proportional_subset_of_an_uneven_pair_of_classes() -> None:
+    labels = (torch.arange(3000) % 10 < 3).long()  # 7 to 3
+    assert labels[data.proportional_subset(labels, 100, seed=0)].bincount().tolist() == [70, 30]
+    assert not torch.equal(*(data.proportional_subset(labels, 50, seed=seed) for seed in (0, 1)))
+
+
 @given(labels=LABELS, fraction=st.floats(0.01, 0.99), seed=st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
 def test_stratified_split_has_every_class_on_both_sides(

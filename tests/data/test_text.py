@@ -90,10 +90,10 @@ def test_a_length_that_the_encoder_does_not_take(roberta: str, tmp_path: Path, l
         data.load_text(tiny_text.data_folder(tmp_path / "mine"), roberta, max_length=length)
 
 
-def test_limits_keep_classes_balanced_and_are_fixed_by_the_seed(roberta: str, tmp_path: Path) -> None:
+def test_limits_keep_the_shares_of_classes_and_are_fixed_by_the_seed(roberta: str, tmp_path: Path) -> None:
     folder = tiny_text.data_folder(tmp_path / "mine")
     few = data.load_text(folder, roberta, max_train_samples=10, max_test_samples=4, seed=3)
-    assert few.train_labels.bincount().tolist() == [5, 5]
+    assert few.train_labels.bincount().tolist() == [5, 5]  # as they are in the folder
     assert (len(few.test), len(few.test_labels)) == (4, 4)
     again, other = (data.load_text(folder, roberta, max_train_samples=10, seed=seed) for seed in (3, 4))
     assert torch.equal(few.train.columns["input_ids"], again.train.columns["input_ids"])
