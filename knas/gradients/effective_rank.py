@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -25,10 +27,9 @@ def effective_rank(rows: Tensor) -> Tensor:
         A number in float64 on the rows' device.
     """
     rows = rows.to(native.accumulate_type(rows))
-    largest = rows.abs().amax() if rows.numel() else rows.new_zeros(())
-    rows = rows / largest.clamp(
-        min=torch.finfo(rows.dtype).tiny
-    )  # fourth powers of numbers may leave float32
+    lowest, highest = rows.aminmax() if rows.numel() else rows.new_zeros(2)
+    largest = torch.maximum(-lowest, highest).clamp(min=torch.finfo(rows.dtype).tiny)
+    rows = rows / largest  # fourth powers of numbers may leave float32
     kernel = rows.mT @ rows if rows.shape[1] <= rows.shape[0] else rows @ rows.mT
     total, squares = kernel.diagonal().sum(dtype=torch.float64), kernel.square().sum(dtype=torch.float64)
     ratio = total.square() / squares.clamp(min=torch.finfo(torch.float64).tiny)
@@ -44,5 +45,10 @@ def some_rows(rows: Tensor, count: int, seed: int) -> Tensor:
     """`count` of the rows [N, C], drawn without repetition by a seed; all where there are no more."""
     if rows.shape[0] <= count:
         return rows
-    chosen = torch.randperm(rows.shape[0], generator=torch.Generator().manual_seed(seed))[:count]
-    return rows[chosen.to(rows.device)]
+    return rows.index_select(0, _drawn(rows.shape[0], count, seed, rows.device))
+
+
+@lru_cache(maxsize=64)
+def _drawn(rows: int, count: int, seed: int, device: torch.device) -> Tensor:
+    """Numbers of `count` of so many rows, which all layers of one size share."""
+    return torch.randperm(rows, generator=torch.Generator().manual_seed(seed))[:count].to(device)

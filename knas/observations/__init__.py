@@ -8,6 +8,7 @@ from knas.observations.capture import (
     LayerGrams,
     PerLayer,
     ReachedLayers,
+    SampledGrams,
     SampledStatistics,
 )
 from knas.observations.chain import ChainGains, ChainPass, ChainSpectra
@@ -42,6 +43,7 @@ __all__ = [
     "PerturbedPass",
     "ReLUCodes",
     "ReachedLayers",
+    "SampledGrams",
     "SampledStatistics",
     "Spectra",
     "SynapticFlow",

@@ -55,11 +55,11 @@ class Findings:
 
     Attributes:
         found: The result of each observation, or the error that stands for it.
-        seconds: Wall-clock time of the pass that each was made in.
+        seconds: Wall-clock time of the passes that ran for each: its own, or the one that carried it.
     """
 
     found: Mapping[Observation[Any], object | KnasError]
-    seconds: Mapping[Observation[Any], float]
+    seconds: Mapping[Observation[Any], Mapping[Pass, float]]
 
     def __getitem__(self, observation: Observation[Result]) -> Result:
         """What an observation has found.
@@ -73,8 +73,8 @@ class Findings:
         return cast(Result, result)
 
     def seconds_of(self, observations: Iterable[Observation[Any]]) -> float:
-        """Wall-clock time of the passes that observations were made in, each pass once."""
-        return sum({one.made_in: self.seconds[one] for one in observations}.values())
+        """Wall-clock time of the passes that ran for observations, each pass once."""
+        return sum({run: spent for one in observations for run, spent in self.seconds[one].items()}.values())
 
 
 def observe(
@@ -92,7 +92,7 @@ def observe(
         The findings. Those that failed hold their error; they take no others with them.
     """
     found: Found = {}
-    seconds: dict[Observation[Any], float] = {}
+    seconds: dict[Observation[Any], dict[Pass, float]] = {}
     planned = _planned(observations)
     for plan in planned:
         _run(plan, planned[plan], model, batch, seed, found, seconds)
@@ -126,7 +126,7 @@ def _run(
     batch: Batch,
     seed: int,
     found: Found,
-    seconds: dict[Observation[Any], float],
+    seconds: dict[Observation[Any], dict[Pass, float]],
 ) -> None:
     started = time.perf_counter()
     try:
@@ -136,7 +136,8 @@ def _run(
         results = {one: failure for one in wanted if one.made_in == plan}
     found.update(results)
     spent = time.perf_counter() - started
-    seconds.update({one: seconds.get(one, 0.0) + spent for one in wanted})
+    for one in wanted:
+        seconds.setdefault(one, {})[plan] = spent
 
 
 def _too_large(error: Exception, batch: Batch) -> KnasError:

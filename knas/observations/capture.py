@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from knas import native
 from knas.errors import KnasError, UsageError
 from knas.gradients import Batch, Gradients, Layer, Sampler, Settings, Skipped, all_entries, random_entries
 from knas.gradients.checks import non_finite_gradients, refuse_non_finite_weights
@@ -60,14 +61,16 @@ class CapturePass(Pass):
         return isinstance(other, ForwardPass) and other.batch_norm == own
 
     def run(self, model: nn.Module, batch: Batch, wanted: Sequence[Observation[Any]], seed: int) -> Found:
-        """Takes all that is wanted in one look; each further number of sampled entries takes one of its own."""
+        """Takes all that is wanted in one look; each further number of sampled entries takes a look of its own."""
         gradients = Gradients(model, batch, self.settings(batch.n, seed))
         refuse_non_finite_weights(gradients.layers)
         own = [one for one in wanted if isinstance(one, CaptureObservation)]
         seen = [one for one in wanted if isinstance(one, ForwardObservation)]
-        samplers = [one for one in own if one.sampler(seed)]
+        groups = _by_entries(own)
+        first, *others = groups or [[]]
         look = gradients.look(
-            samplers[0].sampler(seed) if samplers else None,
+            first[0].sampler(seed) if first else None,
+            fuse=_fuses(first),
             full=any(isinstance(one, LayerGrams) for one in own),
             reach=any(isinstance(one, ReachedLayers) for one in own),
             ranks=any(isinstance(one, EffectiveRanks) for one in own),
@@ -75,11 +78,13 @@ class CapturePass(Pass):
             watchers=[one.watcher for one in seen],
         )
         found = read(seen, look.watchers) if look.watchers else {}
+        later = [one for group in others for one in group]
         for one in own:
-            if one not in samplers[1:]:
+            if one not in later:
                 found[one] = _read(one, gradients, look)
-        for one in samplers[1:]:
-            found[one] = _read(one, gradients, gradients.look(one.sampler(seed)))
+        for group in others:
+            look = gradients.look(group[0].sampler(seed), fuse=_fuses(group))
+            found.update({one: _read(one, gradients, look) for one in group})
         return found
 
 
@@ -91,13 +96,19 @@ class CaptureObservation(Observation[Result]):
 
     made_in: CapturePass
 
-    def sampler(self, seed: int) -> Sampler | None:
-        """Which gradients it samples; None for none."""
-        return None
-
     @abstractmethod
     def read(self, gradients: Gradients, look: Look) -> Result:
         """What a look has found."""
+
+
+class SampledObservation(CaptureObservation[Result]):
+    """Something of sampled gradients: of `sample` entries of each layer, or of all for None."""
+
+    sample: int | None
+
+    def sampler(self, seed: int) -> Sampler:
+        """Which entries these are; the same for all observations of as many."""
+        return all_entries if self.sample is None else random_entries(self.sample, seed)
 
 
 def _read(observation: CaptureObservation[Any], gradients: Gradients, look: Look) -> object | KnasError:
@@ -106,6 +117,20 @@ def _read(observation: CaptureObservation[Any], gradients: Gradients, look: Look
         return result
     except KnasError as error:
         return error
+
+
+def _by_entries(observations: Sequence[CaptureObservation[Any]]) -> list[list[SampledObservation[Any]]]:
+    """Those that sample gradients, by how many."""
+    groups: dict[int | None, list[SampledObservation[Any]]] = {}
+    for one in observations:
+        if isinstance(one, SampledObservation):
+            groups.setdefault(one.sample, []).append(one)
+    return list(groups.values())
+
+
+def _fuses(group: Sequence[SampledObservation[Any]]) -> bool:
+    """Whether statistics of the sampled gradients are all that is wanted of them."""
+    return all(isinstance(one, SampledStatistics) for one in group)
 
 
 @dataclass(frozen=True)
@@ -168,6 +193,27 @@ class LayerGrams(CaptureObservation[PerLayer]):
         return grams
 
 
+@dataclass(frozen=True)
+class SampledGrams(SampledObservation[PerLayer]):
+    """Estimates of `LayerGrams` by s sampled entries of each layer.
+
+    Of P_l parameters s are drawn, and (P_l / s) V V^T is the estimate, for their gradients V [n, s].
+    """
+
+    made_in: CapturePass = OF_OUTPUT
+    sample: int | None = 50
+
+    def read(self, gradients: Gradients, look: Look) -> PerLayer:
+        """The estimates, all of them finite."""
+        estimates = {
+            layer: native.gram_matrix(rows) * (gradients.parameters_of(layer) / max(rows.shape[1], 1))
+            for layer, rows in gradients.vectors_in(look).items()
+        }
+        grams = _per_layer(gradients, estimates)
+        _refuse_non_finite(grams)
+        return grams
+
+
 def _refuse_non_finite(found: PerLayer) -> None:
     finite = torch.isfinite(found.values).flatten(1).all(1)
     if not finite.all():
@@ -195,15 +241,11 @@ class EffectiveRanks(CaptureObservation[PerLayer]):
 
 
 @dataclass(frozen=True)
-class SampledStatistics(CaptureObservation[tuple[PerLayer, tuple[int, ...]]]):
+class SampledStatistics(SampledObservation[tuple[PerLayer, tuple[int, ...]]]):
     """`knas.native.STATISTICS` of sampled gradients of each layer, values [layers, 4], and how many were sampled."""
 
     made_in: CapturePass = OF_OUTPUT
     sample: int | None = 50
-
-    def sampler(self, seed: int) -> Sampler:
-        """`sample` entries of each layer; all of them for None."""
-        return all_entries if self.sample is None else random_entries(self.sample, seed)
 
     def read(self, gradients: Gradients, look: Look) -> tuple[PerLayer, tuple[int, ...]]:
         """The statistics."""

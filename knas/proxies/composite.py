@@ -36,6 +36,7 @@ class Knas(Observing):
         of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
         batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
         micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+        sample: Entries drawn per layer for `coherence` and `gradient-balance`; None takes all parameters.
     """
 
     name: ClassVar[str] = "knas"
@@ -43,13 +44,15 @@ class Knas(Observing):
     of: str = "output"
     batch_norm: str = "calibrated"
     micro_batch: int | None = None
+    sample: int | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
         one_of("of", self.of, OBJECTIVES)
         one_of("batch_norm", self.batch_norm, POLICIES)
-        if self.micro_batch is not None:
-            positive("micro_batch", self.micro_batch, 1)
+        for name in ("micro_batch", "sample"):
+            if (number := getattr(self, name)) is not None:
+                positive(name, number, 1)
 
     @property
     def needs_targets(self) -> bool:
@@ -64,8 +67,8 @@ class Knas(Observing):
             FLOPs(),
             FeatureRank(*options),
             GradientEntropy(*options),
-            GradientBalance(*options),
-            Coherence(*options),
+            GradientBalance(*options, self.sample),
+            Coherence(*options, self.sample),
         )
 
     def observations(self) -> tuple[Observation[Any], ...]:

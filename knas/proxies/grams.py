@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from knas.gradients import OBJECTIVES, POLICIES, one_of
 from knas.gradients.objective import no_gradient_path
-from knas.observations import CapturePass, Findings, LayerGrams, PerLayer
+from knas.observations import CapturePass, Findings, LayerGrams, PerLayer, SampledGrams
 from knas.proxies.base import Observing, Score, layer_scores
 from knas.proxies.checks import positive
 
@@ -25,18 +25,22 @@ class GramProxy(Observing):
         of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
         batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
         micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+        sample: Entries drawn per layer, which estimate G_l: its P_l parameters have P_l / sample times their Gram
+            matrix. None takes all parameters, exactly.
     """
 
     of: str = "output"
     batch_norm: str = "calibrated"
     micro_batch: int | None = None
+    sample: int | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
         one_of("of", self.of, OBJECTIVES)
         one_of("batch_norm", self.batch_norm, POLICIES)
-        if self.micro_batch is not None:
-            positive("micro_batch", self.micro_batch, 1)
+        for name in ("micro_batch", "sample"):
+            if (number := getattr(self, name)) is not None:
+                positive(name, number, 1)
 
     @property
     def needs_targets(self) -> bool:
@@ -44,11 +48,12 @@ class GramProxy(Observing):
         return self.of == "loss"
 
     @property
-    def grams(self) -> LayerGrams:
+    def grams(self) -> LayerGrams | SampledGrams:
         """What it looks at."""
-        return LayerGrams(CapturePass(self.of, self.batch_norm, self.micro_batch))
+        made_in = CapturePass(self.of, self.batch_norm, self.micro_batch)
+        return LayerGrams(made_in) if self.sample is None else SampledGrams(made_in, self.sample)
 
-    def observations(self) -> tuple[LayerGrams]:
+    def observations(self) -> tuple[LayerGrams | SampledGrams]:
         """The Gram matrices."""
         return (self.grams,)
 

@@ -35,6 +35,7 @@ class NTKCondition(GramProxy):
         of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
         batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
         micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+        sample: Entries drawn per layer, by which the kernel is estimated; None takes all.
     """
 
     name: ClassVar[str] = "ntk-condition"

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import knas
 from knas.errors import KnasError, UsageError
+from knas.observations import observe
 
 CAPTURE = (
     *(
@@ -64,6 +65,40 @@ def test_all_proxies_together() -> None:
     assert tuple(found) == names
     assert all(math.isfinite(score.value) and score.proxy == name for name, score in found.items())
     assert found.seconds > 0
+
+
+def test_sampled_gradients_are_taken_once_for_statistics_and_matrices(counted: Counted) -> None:
+    sampled = {
+        "mgm": knas.proxies.create("mgm", sample=20),
+        "norm": knas.proxies.create("gram-norm", sample=20),
+        "coherence": knas.proxies.create("coherence"),
+    }
+    found = knas.scores(counted, *samples(), proxies=sampled, seed=3)
+    assert not found.failures
+    assert counted.calls == 1
+    alone = {
+        name: proxy.score(counted, knas.gradients.make_batch(*samples(), torch.device("cpu")), seed=3).value
+        for name, proxy in sampled.items()
+    }
+    assert {name: score.value for name, score in found.items()} == pytest.approx(alone, rel=1e-5)
+
+
+def test_a_pass_that_carries_another_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        now = 0.0
+
+        def perf_counter(self) -> float:
+            self.now += 1.0
+            return self.now
+
+    monkeypatch.setattr("knas.observations.base.time", Clock())
+    model, (images, _) = residual(), samples()
+    batch = knas.gradients.make_batch(images, None, torch.device("cpu"))
+    proxies = [knas.proxies.create(name) for name in ("flops", "coherence")]
+    flops, coherence = (proxy.observations() for proxy in proxies)
+    findings = observe(model, batch, [*flops, *coherence])
+    assert findings.seconds_of(flops) == findings.seconds_of(coherence) == 1
+    assert findings.seconds_of([*flops, *coherence]) == 1
 
 
 def test_in_parts_the_forward_pass_is_one_of_its_own(counted: Counted) -> None:

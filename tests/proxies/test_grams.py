@@ -11,6 +11,7 @@ from gradients.brute_force import calibrated, gradients
 from proxies.conformance import ProxyConformance, network, samples
 
 import knas
+from knas.errors import UsageError
 
 
 class TestGramNorm(ProxyConformance):
@@ -52,6 +53,39 @@ def test_is_the_formula(name: str) -> None:
     rows = gradients(calibrated(copy.deepcopy(model), images.double()), images.double())
     want = WANTED[name]([(row @ row.T).numpy() for row in rows.values()])
     assert knas.score(model, images.double(), proxy=name).value == pytest.approx(want, rel=1e-8)
+
+
+class TestSampledCoherence(ProxyConformance):
+    name, options = "coherence", {"sample": 30}
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_sampling_all_entries_is_exact(name: str) -> None:
+    model, images = network().double(), samples()[0].double()
+    exact = knas.score(model, images, proxy=name).value
+    assert knas.score(model, images, proxy=name, sample=10**6).value == pytest.approx(exact, rel=1e-9)
+
+
+def test_sampled_entries_stand_for_all_of_their_layer() -> None:
+    """The mean of the estimates over many draws is the Gram matrix itself."""
+    model, images = network().double(), samples()[0].double()
+    exact = knas.gram(model, images).trace
+    grams = [knas.observations.SampledGrams(sample=40)]
+    batch = knas.gradients.make_batch(images, None, torch.device("cpu"))
+    draws = [
+        float(knas.observations.observe(model, batch, grams, seed=seed)[grams[0]].whole.trace())
+        for seed in range(200)
+    ]
+    spread = np.std(draws) / np.sqrt(len(draws))
+    assert abs(np.mean(draws) - exact) < 4 * spread
+    assert spread < 0.05 * exact
+
+
+@pytest.mark.parametrize("sample", [0, -1, 2.5])
+def test_a_number_of_entries_that_is_none_is_refused(sample: object) -> None:
+    for name in ("gram-norm", "knas"):
+        with pytest.raises(UsageError, match="sample"):
+            knas.proxies.create(name, sample=sample)
 
 
 def test_a_layer_without_gradient_counts_as_zero() -> None:
