@@ -11,6 +11,7 @@ of the table, Spearman's with the order under the first setting, and the cost in
 from __future__ import annotations
 
 import argparse
+import re
 import statistics
 import sys
 import time
@@ -32,7 +33,7 @@ from knas.report.console import progress
 from knas.search.scorer import Scorer, draw_batch, load_data
 
 SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "as shipped: n = 32, seed 0, 16 channels, 5 cells per stage": {},
+    "n = 32, seed 0, 16 channels, 5 cells per stage": {},
     "n = 8": {"score_samples": 8},
     "n = 16": {"score_samples": 16},
     "n = 64": {"score_samples": 64},
@@ -50,15 +51,17 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "4 channels": {"channels": 4},
     "3 cells per stage": {"cells_per_stage": 3},
     "1 cell per stage": {"cells_per_stage": 1},
-    "n = 16, 50 sampled": {"score_samples": 16, "sample": 50},
-    "n = 16, 50 sampled, 3 cells": {"score_samples": 16, "sample": 50, "cells_per_stage": 3},
-    "n = 8, 50 sampled, 3 cells": {"score_samples": 8, "sample": 50, "cells_per_stage": 3},
-    "n = 16, 50 sampled, 1 cell": {"score_samples": 16, "sample": 50, "cells_per_stage": 1},
-    "n = 16, 50 sampled, 8 channels, 3 cells": {
+    "n = 16, 200 sampled": {"score_samples": 16, "sample": 200},
+    "n = 8, 200 sampled": {"score_samples": 8, "sample": 200},
+    "n = 16, 4 channels": {"score_samples": 16, "channels": 4},
+    "n = 16, 8 channels, 200 sampled": {"score_samples": 16, "channels": 8, "sample": 200},
+    "n = 8, 8 channels, 200 sampled": {"score_samples": 8, "channels": 8, "sample": 200},
+    "n = 8, 4 channels, 200 sampled": {"score_samples": 8, "channels": 4, "sample": 200},
+    "n = 16, 8 channels, 3 cells per stage, 200 sampled": {
         "score_samples": 16,
-        "sample": 50,
         "channels": 8,
         "cells_per_stage": 3,
+        "sample": 200,
     },
     "images of the other data set": {"other": True},
     "bfloat16": {"precision": "bfloat16"},
@@ -101,15 +104,15 @@ def arguments_of(changes: Mapping[str, Any], given: argparse.Namespace) -> dict[
 
 
 def scored(cells: Sequence[int], given: argparse.Namespace) -> dict[str, Ranking]:
-    """The ranking of the cells under each setting, in a folder that the setting's place numbers."""
+    """The ranking of the cells under each setting, in a folder of the setting's name."""
     found = {}
-    for number, (name, changes) in enumerate(settings(given).items()):
+    for name, changes in settings(given).items():
         print(name, file=sys.stderr)
         with progress() as watcher:
             found[name] = ranking.rank(
                 cells,
                 **arguments_of(changes, given),
-                run=given.runs / f"{number:02d}",
+                run=given.runs / re.sub(r"\W+", "-", name).strip("-"),
                 workers=given.workers,
                 progress=watcher,
             )
