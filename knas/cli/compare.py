@@ -24,8 +24,11 @@ def command(
     repeats: Annotated[int, typer.Option(help="Searches of each row on each data set.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the first; the others follow it.")] = 0,
     scores: Annotated[
-        list[Path] | None,
-        typer.Option(help="Scores of the whole space, by `rank --all`: of naswot, or for KNAS; repeatable."),
+        list[str] | None,
+        typer.Option(
+            help="Scores of the whole space, by `rank --all`, or shipped:NAME of the package: by naswot, by knas, and "
+            "for KNAS by mgm or any other proxy; repeatable."
+        ),
     ] = None,
     score_seconds: Annotated[
         float | None, typer.Option(help="What a score costs; what its table tells unless given.")

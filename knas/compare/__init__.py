@@ -44,8 +44,9 @@ def compare(
         seconds: that each search by training may take, simulated.
         trials: that it may train; 100 where neither is given, as the paper's times are.
         epochs: of each training; None for 12, with which NAS-Bench-201 searches.
-        scores: tables that `knas-search rank --all --output` wrote: one of the proxy `naswot` for NASWOT, another one
-            for KNAS.
+        scores: tables that `knas-search rank --all --output` wrote, or "shipped:NAME" of the package. Scores by
+            `naswot` and `knas` fill rows of their own, those by `mgm`, or by the one proxy of a table, those of KNAS.
+            The seconds of a table with several proxies are those of all together.
         score_seconds: what a score takes; None for what the tables tell.
         runs: folders of finished runs of `knas-search --benchmark` on the same table. Several seeds are averaged.
         run: a folder that keeps every finished search, so that the same call resumes; None keeps nothing.

@@ -81,7 +81,7 @@ def run_comparison(
     """
     table = benchmarks.load(settings.benchmark)
     datasets = [one_of("data set (--data-set)", name, table.datasets) for name in settings.datasets]
-    tables = _by_use([read_scores(path, table.space) for path in scores])
+    tables = _by_use([one for path in scores for one in read_scores(path, table.space)])
     tabular = Tabular(table, settings.epochs, settings.budget, tables, settings.score_seconds)
     sources = {dataset: tabular.seconds_are(dataset) for dataset in datasets}
     finished = read_runs(runs, table)

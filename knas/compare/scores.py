@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from knas.compare.systems import TABLES
 from knas.errors import KnasError, UsageError
 from knas.ranking import Ranking
+from knas.ranking.compact import find
 from knas.ranking.reading import read
 from knas.runs.record import ScoreRow
 from knas.spaces.base import Architecture, SearchSpace
@@ -91,34 +93,40 @@ def free(space: SearchSpace, kind: str) -> Clocked:
     return Clocked(lambda architecture: (float(space.parameters(architecture)), 0.0))
 
 
-def read_scores(path: str | Path, space: SearchSpace) -> ScoreTable:
-    """Read a table of scores of a whole space.
+def read_scores(path: str | Path, space: SearchSpace) -> list[ScoreTable]:
+    """Read the scores of a whole space: those by the one proxy of a table, or by each of several that fills rows.
 
     Args:
-        path: the `.csv` or `.parquet` that `knas-search rank --all --output` wrote.
+        path: the `.csv` or `.parquet` that `knas-search rank --all --output` wrote, or "shipped:NAME" of the package.
         space: the space that they must be of.
 
     Raises:
-        UsageError: the file can't be read, is of another space, lacks columns or classes, or holds no numbers.
+        UsageError: the file can't be read, is of another space, lacks columns or classes, or holds no numbers; or none
+            of several proxies fills a row.
     """
-    ranking = read(Path(path), space)
-    if len(ranking.proxies) != 1:
+    file = find(path)
+    ranking = read(file, space)
+    proxies = [name for name in ranking.proxies if name in TABLES or len(ranking.proxies) == 1]
+    if not proxies:
         raise UsageError(
-            f"--scores {path} must have the scores of one proxy, not of {', '.join(ranking.proxies)}"
+            f"--scores {path} must have the scores of {', '.join(TABLES)} or of one proxy, not of "
+            f"{', '.join(ranking.proxies)}"
         )
-    rows = _classes(path, space, ranking)
-    return ScoreTable(
-        str(path), ranking.proxies[0], rows, hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    )
-
-
-def _classes(path: str | Path, space: SearchSpace, ranking: Ranking) -> dict[str, ScoreRow]:
-    """The score of every class, by the text of the architecture that stands for it."""
+    fingerprint = hashlib.sha256(file.read_bytes()).hexdigest()
     stands = {str(architecture): str(space.canonical(architecture)) for architecture in space}
+    return [
+        ScoreTable(str(path), name, _classes(path, space, ranking, name, stands), fingerprint)
+        for name in proxies
+    ]
+
+
+def _classes(
+    path: str | Path, space: SearchSpace, ranking: Ranking, proxy: str, stands: Mapping[str, str]
+) -> dict[str, ScoreRow]:
+    """The score of every class, by the text of the architecture that stands for it."""
     found: dict[str, ScoreRow] = {}
     for one in ranking.rows:
-        value = one.scores[ranking.proxies[0]]
-        row = ScoreRow(stands[one.architecture], value, one.reason, one.seconds)
+        row = ScoreRow(stands[one.architecture], one.scores[proxy], one.reasons.get(proxy), one.seconds)
         known = found.setdefault(row.architecture, row)
         if (known.value, known.reason) != (row.value, row.reason):
             raise UsageError(

@@ -21,7 +21,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def table(path: Path) -> ScoreTable:
-    return read_scores(path, SPACE)
+    (found,) = read_scores(path, SPACE)
+    return found
 
 
 def test_every_class_has_its_score(table: ScoreTable) -> None:
@@ -43,7 +44,7 @@ def test_scores_and_failures_take_their_time(table: ScoreTable) -> None:
 
 
 def test_parquet_holds_the_same(table: ScoreTable, tmp_path: Path) -> None:
-    other = read_scores(score_table.write(tmp_path / "mgm.parquet"), SPACE)
+    (other,) = read_scores(score_table.write(tmp_path / "mgm.parquet"), SPACE)
     assert other.rows == table.rows
     assert other.fingerprint != table.fingerprint
 
@@ -56,8 +57,26 @@ def test_controls_cost_nothing() -> None:
     assert parameters.clock() == 0
 
 
-def with_a_second_proxy(text: str) -> str:
-    return re.sub(r"(,[^,\n]*,0\.5\n)", r",1\1", text.replace("mgm,", "mgm,naswot,", 1))
+def with_a_second_proxy(text: str, names: str = "mgm,naswot") -> str:
+    return re.sub(r"(,[^,\n]*,0\.5\n)", r",1\1", text.replace("mgm,", f"{names},", 1))
+
+
+def test_every_proxy_that_fills_rows_is_read(table: ScoreTable, path: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both.csv"
+    both.write_text(with_a_second_proxy(path.read_text()).replace("no gradient", "mgm: no gradient"))
+    mgm, naswot = read_scores(both, SPACE)
+    assert (mgm.proxy, naswot.proxy) == ("mgm", "naswot")
+    assert mgm.rows == table.rows
+    assert {row.value for row in naswot.rows.values()} == {1.0}
+
+
+def test_a_table_of_the_package() -> None:
+    pytest.importorskip("pyarrow")
+    found = {one.proxy: one for one in read_scores("shipped:nas-bench-201-cifar10", SPACE)}
+    assert set(found) == {"mgm", "knas", "naswot"}
+    assert {name: one.failed for name, one in found.items()} == {"mgm": 0, "knas": 0, "naswot": 5}
+    with pytest.raises(UsageError, match="the package has shipped:"):
+        read_scores("shipped:none", SPACE)
 
 
 def without_a_class(text: str) -> str:
@@ -70,7 +89,10 @@ def without_a_class(text: str) -> str:
     ("change", "message"),
     [
         (lambda text: text.replace("seconds", "time", 1), r"must have the columns index, .*, not index"),
-        (with_a_second_proxy, r"must have the scores of one proxy, not of mgm, naswot"),
+        (
+            lambda text: with_a_second_proxy(text, "zen,zico"),
+            r"must have the scores of mgm, knas, naswot or of one proxy, not of zen, zico",
+        ),
         (
             lambda text: text.replace("|none~0|", "|conv~0|", 1),
             r"row \d+: architecture \d+ of nas-bench-201 is not",
