@@ -21,10 +21,10 @@ def test_one_proxy_has_all_options() -> None:
 
 
 def test_options_find_their_proxies() -> None:
-    given = {"sample": 5, "gram_norm.batch_norm": "batch", "mgm.of": "loss"}
+    given = {"batches": 5, "gram_norm.batch_norm": "batch", "mgm.of": "loss"}
     found = assigned(TWO, given, {"estimator": "full"})
     assert found == {
-        "mgm": {"estimator": "full", "sample": 5, "of": "loss"},
+        "mgm": {"estimator": "full", "batches": 5, "of": "loss"},
         "gram-norm": {"batch_norm": "batch"},
     }
     assert with_options(TWO, {"gram-norm": {"of": "loss"}}) == {"mgm": {}, "gram-norm": {"of": "loss"}}
