@@ -61,7 +61,7 @@ def failed(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -
         ("benchmark", "Missing command"),
         ("--proxy mmg", "mgm"),
         ("--proxy mgm --estimator fulll", "full"),
-        ("--estimator full", "which has of, batch_norm, micro_batch; proxy 'mgm' has it"),
+        ("--estimator full", "which has of, batch_norm, micro_batch, sample; proxy 'mgm' has it"),
         ("--proxy-option sample", "NAME=VALUE"),
         ("--proxy mgm --proxy-option smaple=3", "sample"),
         ("--estimator full --proxy-option estimator=split", "estimator a second time"),
