@@ -171,8 +171,8 @@ def report(
         ]
         lines += [f"|---|---|---|---|---|{'---|' * costed}"]
         first = values(found[base], proxy)
-        for name, one in found.items():
-            scores = values(one, proxy)
+        for name, order in found.items():
+            scores = values(order, proxy)
             finite = np.isfinite(scores)
             both = finite & np.isfinite(first)
             spearman = statistics.fmean(
