@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from knas.gradients import OBJECTIVES, POLICIES, one_of
 from knas.observations import Findings, Observation
 from knas.proxies.base import Observing, Score
-from knas.proxies.checks import positive
+from knas.proxies.checks import positive_or_none
+from knas.proxies.gradient import GradientProxy
 from knas.proxies.grams import Coherence, GradientBalance
 from knas.proxies.ranks import FeatureRank, GradientEntropy
 from knas.proxies.size import FLOPs
@@ -21,7 +21,7 @@ LEAST = 1e-6
 
 
 @dataclass(frozen=True)
-class Knas(Observing):
+class Knas(GradientProxy):
     """log of the product of five proxies: `flops`, `feature-rank`, `gradient-entropy`, `coherence`, `gradient-balance`.
 
     How much a network computes, how many directions its features fill, how many directions its learning signal fills,
@@ -41,23 +41,12 @@ class Knas(Observing):
 
     name: ClassVar[str] = "knas"
 
-    of: str = "output"
-    batch_norm: str = "calibrated"
-    micro_batch: int | None = None
     sample: int | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
-        one_of("of", self.of, OBJECTIVES)
-        one_of("batch_norm", self.batch_norm, POLICIES)
-        for name in ("micro_batch", "sample"):
-            if (number := getattr(self, name)) is not None:
-                positive(name, number, 1)
-
-    @property
-    def needs_targets(self) -> bool:
-        """Whether gradients of the loss are asked for."""
-        return self.of == "loss"
+        super().__post_init__()
+        positive_or_none("sample", self.sample)
 
     @property
     def parts(self) -> tuple[Observing, ...]:

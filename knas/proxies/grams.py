@@ -10,15 +10,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from knas.gradients import OBJECTIVES, POLICIES, one_of
 from knas.gradients.objective import no_gradient_path
-from knas.observations import CapturePass, Findings, LayerGrams, PerLayer, SampledGrams
-from knas.proxies.base import Observing, Score, layer_scores
-from knas.proxies.checks import positive
+from knas.observations import Findings, LayerGrams, PerLayer, SampledGrams
+from knas.proxies.base import Score, layer_scores
+from knas.proxies.checks import positive_or_none
+from knas.proxies.gradient import GradientProxy
 
 
 @dataclass(frozen=True)
-class GramProxy(Observing):
+class GramProxy(GradientProxy):
     """A number of the Gram matrices G_l[i, j] = <g_i^l, g_j^l> of the layers l, by one forward and one backward pass.
 
     Args:
@@ -29,29 +29,17 @@ class GramProxy(Observing):
             matrix. None takes all parameters, exactly.
     """
 
-    of: str = "output"
-    batch_norm: str = "calibrated"
-    micro_batch: int | None = None
     sample: int | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
-        one_of("of", self.of, OBJECTIVES)
-        one_of("batch_norm", self.batch_norm, POLICIES)
-        for name in ("micro_batch", "sample"):
-            if (number := getattr(self, name)) is not None:
-                positive(name, number, 1)
-
-    @property
-    def needs_targets(self) -> bool:
-        """Whether gradients of the loss are asked for."""
-        return self.of == "loss"
+        super().__post_init__()
+        positive_or_none("sample", self.sample)
 
     @property
     def grams(self) -> LayerGrams | SampledGrams:
         """What it looks at."""
-        made_in = CapturePass(self.of, self.batch_norm, self.micro_batch)
-        return LayerGrams(made_in) if self.sample is None else SampledGrams(made_in, self.sample)
+        return LayerGrams(self.made_in) if self.sample is None else SampledGrams(self.made_in, self.sample)
 
     def observations(self) -> tuple[LayerGrams | SampledGrams]:
         """The Gram matrices."""

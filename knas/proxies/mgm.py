@@ -17,7 +17,7 @@ from knas.gradients import OBJECTIVES, POLICIES, Batch, Gradients, Layer, Skippe
 from knas.gradients.checks import non_finite_gradients, refuse_non_finite_weights
 from knas.observations import CapturePass, Findings, SampledStatistics
 from knas.proxies.base import LayerScore, Observing, Score, layer_scores
-from knas.proxies.checks import positive
+from knas.proxies.checks import positive, positive_or_none
 
 ESTIMATORS = ("sampled", "full", "split", "released")
 UNITS = ("sample", "batch")
@@ -79,8 +79,7 @@ class MGM(Observing):
         one_of("unit", self.unit, UNITS)
         positive("batches", self.batches, 2)
         for option in ("sample", "micro_batch"):
-            if getattr(self, option) is not None:
-                positive(option, getattr(self, option), 1)
+            positive_or_none(option, getattr(self, option))
 
     @property
     def needs_targets(self) -> bool:

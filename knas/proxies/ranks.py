@@ -9,14 +9,13 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from knas.errors import KnasError
-from knas.gradients import OBJECTIVES, POLICIES, one_of
-from knas.observations import CapturePass, EffectiveRanks, Findings
-from knas.proxies.base import Observing, Score, layer_scores
-from knas.proxies.checks import positive
+from knas.observations import EffectiveRanks, Findings
+from knas.proxies.base import Score, layer_scores
+from knas.proxies.gradient import GradientProxy
 
 
 @dataclass(frozen=True)
-class RankProxy(Observing):
+class RankProxy(GradientProxy):
     """A number of effective ranks of the convolutions and linear layers, by one forward and one backward pass.
 
     The effective rank of K is r(K) = (tr K)^2 / ||K||_F^2, the participation ratio of its eigenvalues. A row is a
@@ -30,26 +29,10 @@ class RankProxy(Observing):
         micro_batch: Samples that are taken at once; None takes as many as fit the memory.
     """
 
-    of: str = "output"
-    batch_norm: str = "calibrated"
-    micro_batch: int | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        one_of("of", self.of, OBJECTIVES)
-        one_of("batch_norm", self.batch_norm, POLICIES)
-        if self.micro_batch is not None:
-            positive("micro_batch", self.micro_batch, 1)
-
-    @property
-    def needs_targets(self) -> bool:
-        """Whether gradients of the loss are asked for."""
-        return self.of == "loss"
-
     @property
     def ranks(self) -> EffectiveRanks:
         """What it looks at."""
-        return EffectiveRanks(CapturePass(self.of, self.batch_norm, self.micro_batch))
+        return EffectiveRanks(self.made_in)
 
     def observations(self) -> tuple[EffectiveRanks]:
         """The ranks."""
