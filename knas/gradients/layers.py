@@ -45,6 +45,11 @@ class Layer:
         """p: entries of the layer's gradient vector."""
         return sum(slot.size for slot in self.slots)
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether a parameter has two or more axes, as in convolutions, linear layers and embeddings."""
+        return any(slot.parameter.dim() > 1 for slot in self.slots)
+
 
 @dataclass(frozen=True)
 class Layers:

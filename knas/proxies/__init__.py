@@ -11,14 +11,14 @@ from knas.proxies.az_nas import AZNAS, AZComplexity, AZExpressivity, AZProgressi
 from knas.proxies.base import LayerScore, Proxy, Score
 from knas.proxies.composite import Knas
 from knas.proxies.features import FeatureEntropy
-from knas.proxies.grams import Coherence, GradientBalance, GramEntropy, GramNorm, MinEigenvalue
+from knas.proxies.grams import Coherence, GradientBalance, GramEntropy, GramNorm, MinEigenvalue, Stiffness
 from knas.proxies.jacob_cov import JacobCov
 from knas.proxies.linear_regions import LinearRegions
 from knas.proxies.mgm import MGM
 from knas.proxies.naswot import NASWOT
 from knas.proxies.ntk_condition import NTKCondition
 from knas.proxies.population import rank_sum
-from knas.proxies.ranks import FeatureRank, GradientEntropy
+from knas.proxies.ranks import FeatureRank, GradientRank
 from knas.proxies.size import FLOPs, LayerCount, Params
 from knas.proxies.synflow import SynFlow
 from knas.proxies.weights import SNIP, Fisher, GradNorm, GraSP
@@ -34,10 +34,11 @@ _PROXIES: dict[str, type[Proxy]] = {
         LinearRegions,
         Knas,
         FeatureRank,
-        GradientEntropy,
+        GradientRank,
         GradientBalance,
         GramNorm,
         Coherence,
+        Stiffness,
         GramEntropy,
         MinEigenvalue,
         FeatureEntropy,
@@ -116,7 +117,7 @@ __all__ = [
     "GraSP",
     "GradNorm",
     "GradientBalance",
-    "GradientEntropy",
+    "GradientRank",
     "GramEntropy",
     "GramNorm",
     "JacobCov",

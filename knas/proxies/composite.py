@@ -12,20 +12,20 @@ from knas.observations import Findings, Observation
 from knas.proxies.base import Observing, Score
 from knas.proxies.checks import positive_or_none
 from knas.proxies.gradient import GradientProxy
-from knas.proxies.grams import Coherence, GradientBalance
-from knas.proxies.ranks import FeatureRank, GradientEntropy
+from knas.proxies.grams import GradientBalance, Stiffness
+from knas.proxies.ranks import FeatureRank, GradientRank
 from knas.proxies.size import FLOPs
 
 LEAST = 1e-6
-"""Parts below count as so much, so that a network whose gradients are all alike (one hidden layer) has a score."""
+"""Parts below count as so much, so that a network whose samples pull against each other has a score."""
 
 
 @dataclass(frozen=True)
 class Knas(GradientProxy):
-    """log of the product of five proxies: `flops`, `feature-rank`, `gradient-entropy`, `coherence`, `gradient-balance`.
+    """log of the product of five proxies: `flops`, `feature-rank`, `gradient-rank`, `gradient-balance`, `stiffness`.
 
     How much a network computes, how many directions its features fill, how many directions its learning signal fills,
-    how far samples agree on where to move, and how evenly the gradient comes through: all by one forward and one
+    how evenly the gradient comes through, and how far samples agree on where to move: all by one forward and one
     backward pass of the samples. Nothing is fitted. Each part has the exponent 1, so that no part's unit matters to
     the order, and a network's value needs no other network. A part below 1e-6 counts as 1e-6. No part looks at what
     operations are called.
@@ -36,7 +36,7 @@ class Knas(GradientProxy):
         of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
         batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
         micro_batch: Samples that are taken at once; None takes as many as fit the memory.
-        sample: Entries drawn per layer for `coherence` and `gradient-balance`; None takes all parameters.
+        sample: Entries drawn per layer for `gradient-balance` and `stiffness`; None takes all parameters.
     """
 
     name: ClassVar[str] = "knas"
@@ -55,9 +55,9 @@ class Knas(GradientProxy):
         return (
             FLOPs(),
             FeatureRank(*options),
-            GradientEntropy(*options),
+            GradientRank(*options),
             GradientBalance(*options, self.sample),
-            Coherence(*options, self.sample),
+            Stiffness(*options, self.sample),
         )
 
     def observations(self) -> tuple[Observation[Any], ...]:
@@ -65,7 +65,7 @@ class Knas(GradientProxy):
         return tuple(one for part in self.parts for one in part.observations())
 
     def read(self, model: nn.Module, findings: Findings) -> Score:
-        """The sum of the parts' logarithms; layers have their share of the coherence."""
+        """The sum of the parts' logarithms; layers have their share of the stiffness."""
         scores = [part.read(model, findings) for part in self.parts]
         value = math.fsum(math.log(max(score.value, LEAST)) for score in scores)
         return Score(value, self.name, scores[-1].layers, scores[-1].skipped)

@@ -1,4 +1,4 @@
-"""Proxies that read the Gram matrices of all parameters: norm, coherence, spectral entropy and smallest eigenvalue."""
+"""Proxies that read Gram matrices of gradients: norm, coherence, stiffness, spectral entropy, smallest eigenvalue."""
 
 from __future__ import annotations
 
@@ -87,6 +87,31 @@ class Coherence(GramProxy):
         mean = grams.values.mean((1, 2))
         per_sample = grams.values.diagonal(dim1=1, dim2=2).mean(1)  # trace / n
         shares = torch.where(per_sample > 0, mean / per_sample.clamp(min=_TINY), 0.0).tolist()
+        return math.fsum(shares), shares
+
+
+@dataclass(frozen=True)
+class Stiffness(GramProxy):
+    """sum_l max(c_l, 0), with c_l the mean over pairs i != j of cos(g_i^l, g_j^l), over the layers l with weights.
+
+    How far a step for one sample helps another, layer by layer: the cosine stiffness of Fort et al. (arXiv
+    1901.09491), which is of all parameters at once and of the loss, over pairs that are told apart by class. c_l is 1
+    where all samples pull the layer the same way and 0 where their gradients are orthogonal; a layer in which they work
+    against each other counts as 0, and a sample whose gradient is 0 has cosine 0 with the others. Layers with weights
+    have a parameter of two or more axes; those that only scale and shift, such as normalizations, have no part in it.
+    A sum, not a mean: depth counts.
+    """
+
+    name: ClassVar[str] = "stiffness"
+
+    def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
+        """The sum over layers, and its terms."""
+        lengths = grams.values.diagonal(dim1=1, dim2=2).clamp(min=_TINY).sqrt()
+        cosines = grams.values / lengths.unsqueeze(1) / lengths.unsqueeze(2)
+        n = lengths.shape[1]
+        off_diagonal = cosines.sum((1, 2)) - cosines.diagonal(dim1=1, dim2=2).sum(1)
+        weighted = torch.tensor([layer.has_weights for layer in grams.layers])
+        shares = torch.where(weighted, off_diagonal / (n * (n - 1)), 0.0).clamp(min=0).tolist()
         return math.fsum(shares), shares
 
 

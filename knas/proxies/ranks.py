@@ -51,38 +51,39 @@ class RankProxy(GradientProxy):
 
 @dataclass(frozen=True)
 class FeatureRank(RankProxy):
-    """(1/L) sum_l r(A_l)^2 / min(N_l, C_l), with A_l the second moments of the rows a_t [C_l] that go into layer l.
+    """exp((1/L) sum_l log max(r(A_l), 1)), with A_l the second moments of the rows a_t [C_l] that go into layer l.
 
-    How many directions the features fill, times the share of the channels that these are: a wide layer with few
-    directions counts less than a narrow one with as many, and of two layers filled alike the wider one counts more.
-    Not a published proxy; the spectra of features by their entropy are the expressivity of AZ-NAS (arXiv 2403.19232).
+    How many directions the features fill: the geometric mean over the layers, so that no layer's width decides. Not a
+    published proxy; log r is the Rényi entropy of order 2 of the spectrum, of which AZ-NAS (arXiv 2403.19232) takes
+    the Shannon entropy, summed over blocks.
     """
 
     name: ClassVar[str] = "feature-rank"
 
     def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean over layers, and its terms."""
-        shares = values[:, 0].square() / values[:, 1].clamp(min=1)
-        return shares.mean(), shares
+        """The geometric mean, and the layers' ranks."""
+        return _geometric_mean(values[:, 0]), values[:, 0]
 
 
 @dataclass(frozen=True)
-class GradientEntropy(RankProxy):
-    """(1/L) sum_l log r(D_l), with D_l the second moments of the gradients d_t [C_l] for the input of layer l.
+class GradientRank(RankProxy):
+    """exp((1/L) sum_l log max(r(D_l), 1)), with D_l the second moments of the gradients d_t [C_l] for layer l's input.
 
-    log r is the collision entropy -log sum_k p_k^2 (Rényi's of order 2) of the spectrum: how many directions the
-    learning signal comes from, on a logarithmic scale, and near 0 the share of it that leaves the main direction. The
-    L layers are those whose input comes from another layer. Not a published proxy.
+    How many directions the learning signal comes from, as a geometric mean. The L layers are those whose input comes
+    from another layer. Not a published proxy.
     """
 
-    name: ClassVar[str] = "gradient-entropy"
+    name: ClassVar[str] = "gradient-rank"
 
     def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean over layers, and its terms."""
+        """The geometric mean, and the layers' ranks."""
         inner = values[:, 3] > 0
         if not inner.any():
             raise KnasError(
-                "model: no convolution or linear layer comes after another layer; gradient-entropy needs one"
+                "model: no convolution or linear layer comes after another layer; gradient-rank needs one"
             )
-        shares = values[:, 2].clamp(min=1).log()
-        return shares[inner].mean(), shares
+        return _geometric_mean(values[inner, 2]), values[:, 2]
+
+
+def _geometric_mean(ranks: Tensor) -> Tensor:
+    return ranks.clamp(min=1).log().mean().exp()

@@ -26,6 +26,10 @@ class TestCoherence(ProxyConformance):
     name = "coherence"
 
 
+class TestStiffness(ProxyConformance):
+    name = "stiffness"
+
+
 class TestGramEntropy(ProxyConformance):
     name = "gram-entropy"
 
@@ -53,6 +57,29 @@ def test_is_the_formula(name: str) -> None:
     rows = gradients(calibrated(copy.deepcopy(model), images.double()), images.double())
     want = WANTED[name]([(row @ row.T).numpy() for row in rows.values()])
     assert knas.score(model, images.double(), proxy=name).value == pytest.approx(want, rel=1e-8)
+
+
+def test_stiffness_is_the_mean_cosine_of_layers_with_weights() -> None:
+    model, images = network().double(), samples()[0].double()
+    rows = gradients(calibrated(copy.deepcopy(model), images), images)
+    want = {}
+    for name, values in rows.items():
+        weights = [value for value in model.get_submodule(name).parameters(recurse=False) if value.dim() > 1]
+        unit = values / values.norm(dim=1, keepdim=True)
+        cosines = (unit @ unit.T).numpy()
+        want[name] = max(cosines[~np.eye(len(cosines), dtype=bool)].mean(), 0.0) if weights else 0.0
+    score = knas.score(model, images, proxy="stiffness")
+    assert {layer.name: layer.value for layer in score.layers} == pytest.approx(want, rel=1e-8)
+    assert 0.0 in want.values()
+    assert score.value == pytest.approx(sum(want.values()), rel=1e-8)
+
+
+def test_stiffness_of_opposite_and_of_missing_gradients() -> None:
+    """Of three samples two pull the same way and one in none: one of the three pairs has cosine 1."""
+    model = torch.nn.Linear(2, 1, bias=False)
+    for factor, want in ((3.0, 1 / 3), (-3.0, 0.0)):
+        inputs = torch.tensor([[1.0, 2.0], [factor, 2 * factor], [0.0, 0.0]])
+        assert knas.score(model, inputs, proxy="stiffness").value == pytest.approx(want)
 
 
 class TestSampledCoherence(ProxyConformance):
@@ -92,7 +119,7 @@ def test_a_layer_without_gradient_counts_as_zero() -> None:
     model = torch.nn.Sequential(network(), torch.nn.Linear(5, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
     with torch.no_grad():
         model[1].bias.fill_(-1e6)  # no ReLU is ever on
-    for name in ("gram-norm", "coherence", "gram-entropy"):
+    for name in ("gram-norm", "coherence", "stiffness", "gram-entropy"):
         shares = {layer.name: layer.value for layer in knas.score(model, samples()[0], proxy=name).layers}
         assert shares["0.0"] == shares["1"] == 0
         assert (shares["3"] > 1e-9) == (name != "gram-entropy"), "the bias alone: all gradients are parallel"

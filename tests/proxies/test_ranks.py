@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import statistics
 
 import pytest
 import torch
@@ -23,8 +23,8 @@ class TestFeatureRank(ProxyConformance):
     name = "feature-rank"
 
 
-class TestGradientEntropy(ProxyConformance):
-    name = "gradient-entropy"
+class TestGradientRank(ProxyConformance):
+    name = "gradient-rank"
 
 
 def smooth() -> nn.Module:
@@ -39,8 +39,8 @@ def smooth() -> nn.Module:
     ).double()
 
 
-def expected(model: nn.Sequential, images: Tensor) -> tuple[list[tuple[float, int]], list[float]]:
-    """Ranks of the inputs of the model's layers beside the largest possible, and of the inputs' gradients."""
+def expected(model: nn.Sequential, images: Tensor) -> tuple[list[float], list[float]]:
+    """Ranks of the inputs of the model's layers, and of the inputs' gradients."""
     layers = [layer for layer in model if isinstance(layer, nn.Conv2d | nn.Linear)]
     inputs: dict[nn.Module, Tensor] = {}
     hooks = [
@@ -52,7 +52,7 @@ def expected(model: nn.Sequential, images: Tensor) -> tuple[list[tuple[float, in
     features = []
     for layer in layers:
         rows = inputs[layer].detach().movedim(1, -1).flatten(0, -2)
-        features.append((participation(rows), min(rows.shape)))
+        features.append(participation(rows))
     gradients = []
     for delta in torch.autograd.grad(total, [inputs[layer] for layer in layers[1:]]):
         rows = delta.movedim(1, -1).flatten(0, -2)
@@ -65,17 +65,14 @@ def test_agrees_with_hooks() -> None:
     features, gradients = expected(model, images)
     score = knas.score(model, images, proxy="feature-rank")
     assert [layer.name for layer in score.layers] == ["0", "2", "5"]
-    shares = [rank**2 / most for rank, most in features]
-    assert [layer.value for layer in score.layers] == pytest.approx(shares)
-    assert score.value == pytest.approx(sum(shares) / 3)
-    score = knas.score(model, images, proxy="gradient-entropy")
-    assert [layer.value for layer in score.layers[1:]] == pytest.approx(
-        [math.log(rank) for rank in gradients]
-    )
-    assert score.value == pytest.approx(sum(math.log(rank) for rank in gradients) / 2)
+    assert [layer.value for layer in score.layers] == pytest.approx(features)
+    assert score.value == pytest.approx(statistics.geometric_mean(features))
+    score = knas.score(model, images, proxy="gradient-rank")
+    assert [layer.value for layer in score.layers[1:]] == pytest.approx(gradients)
+    assert score.value == pytest.approx(statistics.geometric_mean(gradients))
 
 
-@pytest.mark.parametrize("name", ["feature-rank", "gradient-entropy"])
+@pytest.mark.parametrize("name", ["feature-rank", "gradient-rank"])
 def test_parts_of_the_batch_add_up(name: str) -> None:
     model, images = smooth(), samples()[0].double()
     whole = knas.score(model, images, proxy=name)
@@ -83,7 +80,7 @@ def test_parts_of_the_batch_add_up(name: str) -> None:
     assert parts.value == pytest.approx(whole.value, rel=1e-12)
 
 
-@pytest.mark.parametrize("name", ["feature-rank", "gradient-entropy"])
+@pytest.mark.parametrize("name", ["feature-rank", "gradient-rank"])
 def test_a_layer_that_runs_for_nothing_has_rank_0(name: str) -> None:
     class Dead(nn.Module):
         def __init__(self) -> None:
@@ -100,7 +97,7 @@ def test_a_layer_that_runs_for_nothing_has_rank_0(name: str) -> None:
     assert list(shares.values()) == list(used.values())
 
 
-@pytest.mark.parametrize("name", ["feature-rank", "gradient-entropy"])
+@pytest.mark.parametrize("name", ["feature-rank", "gradient-rank"])
 def test_padding_changes_nothing(name: str) -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).double()
