@@ -34,7 +34,9 @@ def test_is_the_logarithm_of_the_product_of_its_parts(options: dict[str, object]
     model, (images, classes) = residual(), samples()
     found = [knas.score(model, images, classes, proxy=part, **allowed(part, options)) for part in PARTS]
     composite = knas.score(model, images, classes, proxy="knas", **options)
-    assert composite.value == pytest.approx(math.log(math.prod(max(one.value, 1e-6) for one in found)), rel=1e-9)
+    assert composite.value == pytest.approx(
+        math.log(math.prod(max(one.value, 1e-6) for one in found)), rel=1e-9
+    )
 
 
 def test_costs_no_pass_of_its_own() -> None:
