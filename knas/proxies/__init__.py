@@ -130,6 +130,7 @@ __all__ = [
     "Params",
     "Proxy",
     "Score",
+    "Stiffness",
     "SynFlow",
     "Zen",
     "ZiCo",
