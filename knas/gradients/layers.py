@@ -24,6 +24,11 @@ class Slot:
         """Number of entries."""
         return self.parameter.numel()
 
+    @property
+    def is_weight(self) -> bool:
+        """Whether it has two or more axes, as in convolutions, linear layers and embeddings."""
+        return self.parameter.dim() >= 2
+
     def holds(self, entries: Tensor) -> Tensor:
         """Which of the layer's entries [s] belong to this parameter: bool [s]."""
         return (entries >= self.offset) & (entries < self.offset + self.size)
@@ -47,8 +52,8 @@ class Layer:
 
     @property
     def has_weights(self) -> bool:
-        """Whether a parameter has two or more axes, as in convolutions, linear layers and embeddings."""
-        return any(slot.parameter.dim() > 1 for slot in self.slots)
+        """Whether it does more than to scale and shift."""
+        return any(slot.is_weight for slot in self.slots)
 
 
 @dataclass(frozen=True)

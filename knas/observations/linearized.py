@@ -79,7 +79,7 @@ def _flow(model: nn.Module, batch: Batch, shift: float) -> dict[Slot, float] | N
 
     Scaling the input and all biases scales each activation alike, where these are ReLUs.
     """
-    weights = [slot for slot in layers_of(model).slots.values() if slot.parameter.dim() >= 2]
+    weights = [slot for slot in layers_of(model).slots.values() if slot.is_weight]
     factor = math.exp(shift)
     values = replaced(model, lambda _, given: given.double().abs() * (1.0 if given.dim() >= 2 else factor))
     leaves = [values[slot.name].requires_grad_() for slot in weights]

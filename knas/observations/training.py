@@ -204,7 +204,7 @@ def _weights(model: nn.Module) -> list[Slot]:
     if not layers.layers:
         raise no_parameters()
     refuse_non_finite_weights(layers)
-    weights = [slot for slot in layers.slots.values() if slot.parameter.dim() >= 2]
+    weights = [slot for slot in layers.slots.values() if slot.is_weight]
     if not weights:
         raise UsageError(
             "model: a trainable weight of at least two axes expected, got only biases and scales"

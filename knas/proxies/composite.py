@@ -10,8 +10,7 @@ from torch import nn
 
 from knas.observations import Findings, Observation
 from knas.proxies.base import Observing, Score
-from knas.proxies.checks import positive_or_none
-from knas.proxies.gradient import GradientProxy
+from knas.proxies.gradient import SampledGradientProxy
 from knas.proxies.grams import GradientBalance, Stiffness
 from knas.proxies.ranks import FeatureRank, GradientRank
 from knas.proxies.size import FLOPs
@@ -21,7 +20,7 @@ LEAST = 1e-6
 
 
 @dataclass(frozen=True)
-class Knas(GradientProxy):
+class Knas(SampledGradientProxy):
     """log of the product of five proxies: `flops`, `feature-rank`, `gradient-rank`, `gradient-balance`, `stiffness`.
 
     How much a network computes, how many directions its features fill, how many directions its learning signal fills,
@@ -40,13 +39,6 @@ class Knas(GradientProxy):
     """
 
     name: ClassVar[str] = "knas"
-
-    sample: int | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        super().__post_init__()
-        positive_or_none("sample", self.sample)
 
     @property
     def parts(self) -> tuple[Observing, ...]:

@@ -39,3 +39,19 @@ class GradientProxy(Observing):
     def made_in(self) -> CapturePass:
         """The pass."""
         return CapturePass(self.of, self.batch_norm, self.micro_batch)
+
+
+@dataclass(frozen=True)
+class SampledGradientProxy(GradientProxy):
+    """A proxy of all gradients of each layer, or of some.
+
+    Args:
+        sample: Entries drawn per layer; None takes all parameters.
+    """
+
+    sample: int | None = None
+
+    def __post_init__(self) -> None:
+        """Checks the options."""
+        super().__post_init__()
+        positive_or_none("sample", self.sample)

@@ -13,12 +13,11 @@ from torch import Tensor, nn
 from knas.gradients.objective import no_gradient_path
 from knas.observations import Findings, LayerGrams, PerLayer, SampledGrams
 from knas.proxies.base import Score, layer_scores
-from knas.proxies.checks import positive_or_none
-from knas.proxies.gradient import GradientProxy
+from knas.proxies.gradient import SampledGradientProxy
 
 
 @dataclass(frozen=True)
-class GramProxy(GradientProxy):
+class GramProxy(SampledGradientProxy):
     """A number of the Gram matrices G_l[i, j] = <g_i^l, g_j^l> of the layers l, by one forward and one backward pass.
 
     Args:
@@ -28,13 +27,6 @@ class GramProxy(GradientProxy):
         sample: Entries drawn per layer, which estimate G_l: its P_l parameters have P_l / sample times their Gram
             matrix. None takes all parameters, exactly.
     """
-
-    sample: int | None = None
-
-    def __post_init__(self) -> None:
-        """Checks the options."""
-        super().__post_init__()
-        positive_or_none("sample", self.sample)
 
     @property
     def grams(self) -> LayerGrams | SampledGrams:
