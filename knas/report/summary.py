@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from knas.ranking.table import Ranking
-from knas.report.tables import add_row, new_table, say
+from knas.report.tables import add_row, new_table, say, score_text
 from knas.report.tally import count, duration
 from knas.runs.record import ScoreRow
 from knas.runs.result import SearchResult
@@ -29,7 +29,7 @@ def print_result(console: Console, result: SearchResult) -> None:
     for position, one in enumerate(result.top_k[:SHOWN], start=1):
         accuracy = one.reason if one.validation_accuracy is None else f"{one.validation_accuracy:.2f} %"
         mark = "*" if one.architecture == result.best.architecture else ""
-        score = [] if one.score is None else [f"{one.score:.6g}"]
+        score = [] if one.score is None else [score_text(one.score)]
         add_row(table, f"{position}{mark}", one.architecture, *score, accuracy or "")
     console.print(table)
     if len(result.top_k) > SHOWN:
@@ -42,7 +42,7 @@ def print_scores(console: Console, rows: Sequence[tuple[int, ScoreRow]], proxy: 
     """Print scores of single architectures, with their indices, by descending score; failures last."""
     table = new_table("index", "architecture", proxy, "seconds")
     for index, row in sorted(rows, key=lambda pair: (pair[1].value is None, -(pair[1].value or 0.0))):
-        value = f"failed: {row.reason}" if row.value is None else f"{row.value:.8g}"
+        value = f"failed: {row.reason}" if row.value is None else score_text(row.value)
         add_row(table, str(index), row.architecture, value, f"{row.seconds:.2f}")
     console.print(table)
 
@@ -55,7 +55,7 @@ def print_ranking(console: Console, ranking: Ranking, top: int) -> None:
         table = new_table("#", "index", "architecture", *shown, "isomorphic")
         for position, row in enumerate(ranking.best(top), start=1):
             values = (row.scores[proxy] for proxy in shown)
-            texts = ["failed" if value is None else f"{value:.8g}" for value in values]
+            texts = ["failed" if value is None else score_text(value) for value in values]
             add_row(
                 table, str(position), str(row.index), row.architecture, *texts, str(members[row.canonical])
             )

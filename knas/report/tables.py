@@ -32,6 +32,11 @@ def add_row(table: Table, *cells: str) -> None:
     table.add_row(*(Text(cell) for cell in cells))  # as text: a reason may hold what rich takes for markup
 
 
+def score_text(value: float) -> str:
+    """A score with six digits, zeros at the end among them, so that a column reads down; whole numbers as they are."""
+    return f"{value:.12g}" if float(value).is_integer() else f"{value:#.6g}"
+
+
 def say(console: Console, line: str) -> None:
     """Print a line as it is, however long."""
     console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from knas.report.tables import score_text
 from knas.runs.record import ScoreRow, SupernetRow, TrialRow
 from knas.search.events import EpochEnded, Event, PhaseStarted, Scored, SupernetTrained, Trained, TrialStarted
 
@@ -116,7 +117,9 @@ class Tally:
         if rate and self.phase == "score":
             parts.append(f"{rate:.2f}/s" if rate < 10 else f"{rate:.0f}/s")
         if self.best is not None:
-            parts.append(f"best {self.best:.6g}" if self.phase == "score" else f"best {self.best:.2f} %")
+            parts.append(
+                f"best {score_text(self.best)}" if self.phase == "score" else f"best {self.best:.2f} %"
+            )
         if self.failed:
             parts.append(f"{self.failed} failed")
         return "  ".join(parts)
