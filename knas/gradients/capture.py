@@ -11,7 +11,8 @@ import dataclasses
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -34,18 +35,12 @@ class AmbiguousSamples(Exception):
 
 @dataclass(eq=False)
 class Use:
-    """One call of a layer's function in the forward pass, waiting for the gradient of its output.
-
-    `first` says that no earlier call of a linear map had the same tensor for its input, and `differentiable` that this
-    tensor comes after the first layer, so that it has a gradient.
-    """
+    """One call of a layer's function in the forward pass, waiting for the gradient of its output."""
 
     index: int
     rule: Rule
     call: Call
     version: int
-    first: bool = True
-    differentiable: bool = True
 
     @property
     def overwritten(self) -> bool:
@@ -59,6 +54,18 @@ class Use:
 
 
 @dataclass(eq=False)
+class LinearMap(Use):
+    """One call of a convolution or linear layer with a new tensor, whether its samples can be told apart or not.
+
+    `layer` is the one that owns the weight, and `differentiable` says that the tensor comes after the first layer, so
+    that it has a gradient.
+    """
+
+    layer: Layer
+    differentiable: bool
+
+
+@dataclass(eq=False)
 class Shared:
     """A layer's output [1, ...] that all samples share, such as the embeddings of the positions, before it is added."""
 
@@ -69,8 +76,18 @@ class Shared:
     slots: list[Slot]
 
 
-#: Takes a use and the gradient of its output (or of its input), as the backward pass reaches it.
+#: Takes a use and the gradient of its output, as the backward pass reaches it.
 Receiver = Callable[[Use, Tensor], None]
+
+
+class MapReceiver(Protocol):
+    """Takes linear maps as the backward pass reaches them."""
+
+    def receive_output(self, one: LinearMap, grad: Tensor) -> None:
+        """Takes a map and the gradient of its output."""
+
+    def receive_input(self, one: LinearMap, grad: Tensor) -> None:
+        """Takes a map and the gradient of its input."""
 
 
 class _Start(torch.autograd.Function):
@@ -105,8 +122,7 @@ class Capture(TorchFunctionMode):
         samples_first: For each call of a layer in order, whether its first axis holds the samples, as a pass with
             another number of samples has shown (`first_axes`); without it an ambiguous call gives up with
             `AmbiguousSamples`.
-        receive_input: Called in the backward pass with the first use of each tensor that is the input of linear maps,
-            and the gradient of that tensor; None where nobody wants those.
+        map_receiver: Takes the linear maps, of tensors that go into several the first; None where nobody wants those.
     """
 
     def __init__(
@@ -118,10 +134,11 @@ class Capture(TorchFunctionMode):
         copied: frozenset[int] = frozenset(),
         budget: float | None = None,
         samples_first: Sequence[bool] | None = None,
-        receive_input: Receiver | None = None,
+        map_receiver: MapReceiver | None = None,
     ) -> None:
         super().__init__()
-        self.receive_input = receive_input
+        self.map_receiver = map_receiver
+        self.maps: list[LinearMap] = []
         self._inputs: dict[int, weakref.ref[Tensor]] = {}
         self.layers, self.n, self.statistics = layers, n, statistics
         self.receive, self.copied, self.samples_first = receive, copied, samples_first
@@ -133,6 +150,7 @@ class Capture(TorchFunctionMode):
         self.switched_off: set[Slot] = set()
         self.first_axes: list[int] = []
         self.bytes = 0
+        self._sure = True  # that what requires a gradient comes of a layer whose first axis holds the samples
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -169,13 +187,23 @@ class Capture(TorchFunctionMode):
             self.switched_off.update(slots)
             return output
         index = len(self.first_axes) - 1
+        source, owner = call.input, self.layers.slot(call.weight)
+        is_map = self.map_receiver is not None and rule.linear_map and owner is not None
         if self.n > 1 and rule.shared(call):
+            output = self._started(output) if is_map else output
             self.shared[id(output)] = Shared(output, index, rule, call, slots)
-            return output
-        if reason := self._unusable(rule, call, index):
+        elif reason := self._unusable(rule, call, index):
             self.uncovered.update((slot, f"{getattr(func, '__name__', func)}: {reason}") for slot in slots)
-            return output
-        return self._watch(index, rule, call, slots, output)
+            self._sure &= output.requires_grad or not is_map
+            output = self._started(output) if is_map else output
+        else:
+            output = self._watch(index, rule, call, slots, output)
+        if is_map and self._is_new(source):
+            assert owner
+            call = dataclasses.replace(call, input=source.detach())
+            one = LinearMap(index, rule, call, source._version, owner.layer, source.requires_grad)
+            self._watch_map(one, source, output)
+        return output
 
     def _unusable(self, rule: Rule, call: Call, index: int) -> str | None:
         reason = rule.unusable(call, self.n)
@@ -186,16 +214,19 @@ class Capture(TorchFunctionMode):
         return None if self.samples_first[index] else "its samples are not along the first axis of its input"
 
     def _watch(self, index: int, rule: Rule, call: Call, slots: list[Slot], output: Tensor) -> Tensor:
-        source, call.input = call.input, call.input.detach()
+        call.input = call.input.detach()
         use = Use(index, rule, call, call.input._version)
-        if self.receive_input and rule.linear_map:
-            self._watch_input(use, source, self.receive_input)
         for layer in {slot.layer for slot in slots}:
             self.uses.setdefault(layer, []).append(use)
-        if not output.requires_grad:
-            output = start(output.clone() if output._is_view() else output, self.anchor)
+        output = self._started(output)
         output.register_hook(lambda grad: self._receive(use, grad))
         return output
+
+    def _started(self, output: Tensor) -> Tensor:
+        """The output, made to depend on the anchor where it depends on nothing yet."""
+        if output.requires_grad:
+            return output
+        return start(output.clone() if output._is_view() else output, self.anchor)
 
     def _own_copies(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """In the arguments of a sum, an output [1, ...] that all samples share becomes one [n, ...] that is watched.
@@ -213,29 +244,52 @@ class Capture(TorchFunctionMode):
 
     def _of_samples(self, addend: Tensor, shared: Tensor) -> bool:
         # What comes from no layer requires no gradient, and its first axis may be n by chance.
-        return addend.requires_grad and addend.dim() == shared.dim() and addend.shape[0] == self.n
+        return (
+            self._sure and addend.requires_grad and addend.dim() == shared.dim() and addend.shape[0] == self.n
+        )
 
-    def _watch_input(self, use: Use, source: Tensor, receive: Receiver) -> None:
+    def _is_new(self, source: Tensor) -> bool:
+        """Whether the tensor has not been the input of a linear map before."""
         known = self._inputs.get(id(source))
-        use.first, use.differentiable = known is None or known() is not source, source.requires_grad
         self._inputs[id(source)] = weakref.ref(source)
-        if use.first and source.requires_grad:
-            source.register_hook(lambda grad: receive(use, grad.detach()))
+        return known is None or known() is not source
+
+    def _watch_map(self, one: LinearMap, source: Tensor, output: Tensor) -> None:
+        receiver = self.map_receiver
+        assert receiver
+
+        def output_grad(grad: Tensor) -> None:
+            self._refuse_overwritten(one)
+            receiver.receive_output(one, grad.detach())
+            one.release()
+
+        def input_grad(grad: Tensor | None) -> None:
+            if grad is not None:  # as for a part of a split tensor that leads nowhere
+                receiver.receive_input(one, grad.detach())
+
+        self.maps.append(one)
+        output.register_hook(output_grad)
+        if source.requires_grad:
+            source.register_hook(input_grad)
 
     def _receive(self, use: Use, grad: Tensor) -> None:
-        if use.overwritten:
-            raise KnasError("model: its backward pass overwrites the input of a layer in place")
+        self._refuse_overwritten(use)
         if use.call.input.is_floating_point() and use.call.input.dtype != grad.dtype:  # autocast
             use.call.input = use.call.input.to(grad.dtype)
         self.receive(use, grad.detach())
         use.release()
+
+    def _refuse_overwritten(self, use: Use) -> None:
+        if use.overwritten:
+            raise KnasError("model: its backward pass overwrites the input of a layer in place")
 
     def overwritten(self) -> frozenset[int]:
         """Indices of the uses whose input the forward pass changed in place afterwards.
 
         The pass needs another round then, in which those uses get copies.
         """
-        return frozenset(use.index for uses in self.uses.values() for use in uses if use.overwritten)
+        uses = chain(self.maps, *self.uses.values())
+        return frozenset(use.index for use in uses if use.overwritten)
 
     def _note_other_uses(
         self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None, output: Any

@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from knas import native
-from knas.gradients.capture import Capture, Receiver, Use
+from knas.gradients.capture import Capture, LinearMap, MapReceiver, Use
 from knas.gradients.effective_rank import effective_rank, most_rows, some_rows
 from knas.gradients.layers import Layer, Layers, Slot
 from knas.gradients.memory import activation_budget
@@ -54,8 +54,8 @@ class Collector(ABC):
         """Takes a use for one of the layers whose parameters it has."""
 
     @property
-    def receives_inputs(self) -> Receiver | None:
-        """What takes the gradients of tensors that go into linear maps; None where those are not wanted."""
+    def map_receiver(self) -> MapReceiver | None:
+        """What takes the linear maps; None where those are not wanted."""
         return None
 
     def alone(self, layer: Layer, use: Use) -> bool:
@@ -113,8 +113,8 @@ class Together(Collector):
 
     @property
     @override
-    def receives_inputs(self) -> Receiver | None:
-        return next((one.receives_inputs for one in self.collectors if one.receives_inputs), None)
+    def map_receiver(self) -> MapReceiver | None:
+        return next((one.map_receiver for one in self.collectors if one.map_receiver), None)
 
 
 class ReachCollector(Collector):
@@ -166,36 +166,31 @@ class RankCollector(Collector):
     @override
     def end(self) -> None:
         super().end()
+        self.uncovered.clear()  # a linear map has ranks whether its samples can be told apart or not
         for kept, key, rows in self._now:
             kept.setdefault(key, []).append(rows)
         self._now = []
-        for layer, uses in self._capture.uses.items():
-            self._run.update(
-                {(layer, use.index): use.differentiable for use in uses if self._counts(layer, use)}
-            )
-
-    def _counts(self, layer: Layer, use: Use) -> bool:
-        slot = self.layers.slot(use.call.weight)
-        return use.rule.linear_map and use.first and slot is not None and slot.layer is layer
+        self._run.update({(one.layer, one.index): one.differentiable for one in self._capture.maps})
 
     @override
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
-        if not self._counts(layer, use):
-            return
-        rows, deltas = use.rule.rows(use.call.input), use.rule.rows(grad)
-        if use.rule.position_wise:
-            rows = rows * (deltas != 0).any(1, keepdim=True)
-        self._keep(self._features, (layer, use.index), rows)
+        """Nothing to keep here: linear maps come by `receive_output` and `receive_input`."""
 
     @property
     @override
-    def receives_inputs(self) -> Receiver:
-        return self._receive_input
+    def map_receiver(self) -> MapReceiver:
+        return self
 
-    def _receive_input(self, use: Use, grad: Tensor) -> None:
-        slot = self.layers.slot(use.call.weight)
-        if slot:
-            self._keep(self._gradients, (slot.layer, use.index), use.rule.rows(grad))
+    def receive_output(self, one: LinearMap, grad: Tensor) -> None:
+        """Keeps the features that the output depends on."""
+        rows = one.rule.rows(one.call.input)
+        if one.rule.position_wise:
+            rows = rows * (one.rule.rows(grad) != 0).any(1, keepdim=True)
+        self._keep(self._features, (one.layer, one.index), rows)
+
+    def receive_input(self, one: LinearMap, grad: Tensor) -> None:
+        """Keeps the gradients of the features."""
+        self._keep(self._gradients, (one.layer, one.index), one.rule.rows(grad))
 
     def _keep(self, kept: dict[_Key, list[Tensor]], key: _Key, rows: Tensor) -> None:
         rows = some_rows(rows, -(-most_rows(rows.shape[1]) // self.parts), self.seed)

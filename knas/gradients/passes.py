@@ -243,7 +243,7 @@ class Gradients:
                 copied,
                 budget,
                 self._samples_first,
-                collector.receives_inputs,
+                collector.map_receiver,
             )
             # A repeated part draws the same random numbers.
             seed_random_state(self.settings.seed, (slot.parameter for slot in self.layers.slots.values()))

@@ -84,14 +84,15 @@ class Coherence(GramProxy):
 
 @dataclass(frozen=True)
 class Stiffness(GramProxy):
-    """sum_l max(c_l, 0), with c_l the mean over pairs i != j of cos(g_i^l, g_j^l), over the layers l with weights.
+    """sum_l c_l sqrt(1 - c_l^8), c_l the mean of cos(g_i^l, g_j^l) over pairs i != j, over the layers l with weights.
 
     How far a step for one sample helps another, layer by layer: the cosine stiffness of Fort et al. (arXiv
-    1901.09491), which is of all parameters at once and of the loss, over pairs that are told apart by class. c_l is 1
-    where all samples pull the layer the same way and 0 where their gradients are orthogonal; a layer in which they work
-    against each other counts as 0, and a sample whose gradient is 0 has cosine 0 with the others. Layers with weights
-    have a parameter of two or more axes; those that only scale and shift, such as normalizations, have no part in it.
-    A sum, not a mean: depth counts.
+    1901.09491), which is of all parameters at once and of the loss, over pairs that are told apart by class. c_l is 0
+    where the samples' gradients are orthogonal and 1 where they are parallel; there the layer tells no sample from
+    another, which is why the root takes such layers out again: it is 0.98 at c = 0.67 and half at 0.965. A layer whose
+    samples work against each other counts as 0, and a sample whose gradient is 0 has cosine 0 with the others. Layers
+    with weights have a parameter of two or more axes; those that only scale and shift, such as normalizations, have no
+    part in it. A sum, not a mean: depth counts. Not a published proxy.
     """
 
     name: ClassVar[str] = "stiffness"
@@ -103,7 +104,8 @@ class Stiffness(GramProxy):
         n = lengths.shape[1]
         off_diagonal = cosines.sum((1, 2)) - cosines.diagonal(dim1=1, dim2=2).sum(1)
         weighted = torch.tensor([layer.has_weights for layer in grams.layers])
-        shares = torch.where(weighted, off_diagonal / (n * (n - 1)), 0.0).clamp(min=0).tolist()
+        means = torch.where(weighted, off_diagonal / (n * (n - 1)), 0.0).clamp(0, 1)
+        shares = (means * (1 - means**8).sqrt()).tolist()
         return math.fsum(shares), shares
 
 

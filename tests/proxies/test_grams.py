@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_is_the_formula(name: str) -> None:
     assert knas.score(model, images.double(), proxy=name).value == pytest.approx(want, rel=1e-8)
 
 
-def test_stiffness_is_the_mean_cosine_of_layers_with_weights() -> None:
+def test_stiffness_is_of_the_mean_cosine_of_layers_with_weights() -> None:
     model, images = network().double(), samples()[0].double()
     rows = gradients(calibrated(copy.deepcopy(model), images), images)
     want = {}
@@ -67,7 +68,8 @@ def test_stiffness_is_the_mean_cosine_of_layers_with_weights() -> None:
         weights = [value for value in model.get_submodule(name).parameters(recurse=False) if value.dim() > 1]
         unit = values / values.norm(dim=1, keepdim=True)
         cosines = (unit @ unit.T).numpy()
-        want[name] = max(cosines[~np.eye(len(cosines), dtype=bool)].mean(), 0.0) if weights else 0.0
+        mean = max(cosines[~np.eye(len(cosines), dtype=bool)].mean(), 0.0)
+        want[name] = mean * np.sqrt(1 - mean**8) if weights else 0.0
     score = knas.score(model, images, proxy="stiffness")
     assert {layer.name: layer.value for layer in score.layers} == pytest.approx(want, rel=1e-8)
     assert 0.0 in want.values()
@@ -77,9 +79,15 @@ def test_stiffness_is_the_mean_cosine_of_layers_with_weights() -> None:
 def test_stiffness_of_opposite_and_of_missing_gradients() -> None:
     """Of three samples two pull the same way and one in none: one of the three pairs has cosine 1."""
     model = torch.nn.Linear(2, 1, bias=False)
-    for factor, want in ((3.0, 1 / 3), (-3.0, 0.0)):
+    for factor, want in ((3.0, math.sqrt(1 - 3**-8) / 3), (-3.0, 0.0)):
         inputs = torch.tensor([[1.0, 2.0], [factor, 2 * factor], [0.0, 0.0]])
         assert knas.score(model, inputs, proxy="stiffness").value == pytest.approx(want)
+
+
+def test_a_layer_that_tells_no_sample_from_another_has_no_stiffness() -> None:
+    images = samples()[0][:1].expand(4, -1, -1, -1)
+    assert knas.score(network(), images, proxy="stiffness").value == pytest.approx(0, abs=1e-2)
+    assert knas.score(network(), samples()[0], proxy="stiffness").value > 0.5
 
 
 class TestSampledCoherence(ProxyConformance):
@@ -122,7 +130,8 @@ def test_a_layer_without_gradient_counts_as_zero() -> None:
     for name in ("gram-norm", "coherence", "stiffness", "gram-entropy"):
         shares = {layer.name: layer.value for layer in knas.score(model, samples()[0], proxy=name).layers}
         assert shares["0.0"] == shares["1"] == 0
-        assert (shares["3"] > 1e-9) == (name != "gram-entropy"), "the bias alone: all gradients are parallel"
+        parallel = name in ("gram-entropy", "stiffness")
+        assert shares["3"] == pytest.approx(0, abs=1e-6) if parallel else shares["3"] > 1e-3, "the bias alone"
 
 
 def test_equal_samples_are_singular() -> None:
