@@ -12,7 +12,8 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Protocol
+from types import FunctionType
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -109,6 +110,15 @@ class _Start(torch.autograd.Function):
 start: Callable[[Tensor, Tensor], Tensor] = _Start.apply
 
 
+def _undispatched(function: FunctionType) -> Callable[..., Any]:
+    """The function with the same code that does not ask a mode to take its place, so that a mode can call it."""
+    names = {**function.__globals__, "has_torch_function": lambda _: False}
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)
+
+
+_attention = _undispatched(cast(FunctionType, F.multi_head_attention_forward))
+
+
 class Capture(TorchFunctionMode):
     """Records the uses of a model's layers while its forward pass runs within it.
 
@@ -160,6 +170,9 @@ class Capture(TorchFunctionMode):
             func, args, kwargs = self.statistics.replace(args, kwargs)
         if self.shared and func in _SUMS and len(args) == 2:
             args = self._own_copies(args)
+        if func is F.multi_head_attention_forward:
+            with self:  # its projections are linear layers
+                return _attention(*args, **(kwargs or {}))
         rule = RULES.get(func)
         output = self._layer(rule, func, args, kwargs) if rule else None
         if output is None:
@@ -187,19 +200,17 @@ class Capture(TorchFunctionMode):
             self.switched_off.update(slots)
             return output
         index = len(self.first_axes) - 1
-        source, owner = call.input, self.layers.slot(call.weight)
-        is_map = self.map_receiver is not None and rule.linear_map and owner is not None
+        source, owner, watched = call.input, self.layers.slot(call.weight), self.map_receiver is not None
         if self.n > 1 and rule.shared(call):
-            output = self._started(output) if is_map else output
+            output = self._started(output) if watched else output
             self.shared[id(output)] = Shared(output, index, rule, call, slots)
         elif reason := self._unusable(rule, call, index):
             self.uncovered.update((slot, f"{getattr(func, '__name__', func)}: {reason}") for slot in slots)
-            self._sure &= output.requires_grad or not is_map
-            output = self._started(output) if is_map else output
+            self._sure &= output.requires_grad or not watched
+            output = self._started(output) if watched else output
         else:
             output = self._watch(index, rule, call, slots, output)
-        if is_map and self._is_new(source):
-            assert owner
+        if watched and rule.linear_map and owner and self._is_new(source):
             call = dataclasses.replace(call, input=source.detach())
             one = LinearMap(index, rule, call, source._version, owner.layer, source.requires_grad)
             self._watch_map(one, source, output)

@@ -117,3 +117,83 @@ def test_padding_changes_nothing(name: str) -> None:
     padded = torch.cat([mask, mask.new_zeros(4, 7)], 1)
     short = knas.score(Masked(), (values, mask), proxy=name).value
     assert knas.score(Masked(), (longer, padded), proxy=name).value == pytest.approx(short, rel=1e-12)
+
+
+class Recurrent(nn.Module):
+    """A recurrent cell that takes one step of all samples at a time, as [n, width] or as [1, n, width]."""
+
+    def __init__(self, *, with_step: bool) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.cell, self.state, self.with_step = nn.Linear(6, 5), nn.Linear(5, 5, bias=False), with_step
+        self.double()
+
+    def forward(self, values: Tensor) -> Tensor:
+        steps = values.transpose(0, 1)
+        hidden = values.new_zeros(1, values.shape[0], 5)[0 if not self.with_step else slice(None)]
+        for step in steps:
+            hidden = torch.tanh(self.cell(step[None] if self.with_step else step) + self.state(hidden))
+        return hidden[0] if self.with_step else hidden
+
+
+class Encoder(nn.Module):
+    """PyTorch's encoder over the positions of an image's rows."""
+
+    def __init__(self, *, batch_first: bool) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        layer = nn.TransformerEncoderLayer(24, 2, 16, dropout=0.0, norm_first=True, batch_first=batch_first)
+        self.layers, self.head = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False), nn.Linear(24, 3)
+        self.batch_first = batch_first
+        self.double()
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = images.movedim(1, 2).flatten(2)
+        rows = self.layers(rows if self.batch_first else rows.transpose(0, 1))
+        return self.head(rows.mean(1 if self.batch_first else 0))
+
+
+@pytest.mark.parametrize("name", ["feature-rank", "gradient-rank", "knas"])
+def test_where_the_samples_lie_in_a_model_changes_nothing(name: str) -> None:
+    steps = torch.randn(7, 4, 6, dtype=torch.float64)
+    alone, in_sequence = (
+        knas.score(Recurrent(with_step=with_step), steps, proxy=name) for with_step in (False, True)
+    )
+    assert in_sequence.value == pytest.approx(alone.value, rel=1e-9)
+    assert [layer.value for layer in in_sequence.layers] == pytest.approx(
+        [layer.value for layer in alone.layers]
+    )
+    images = samples()[0].double()
+    first, second = (
+        knas.score(Encoder(batch_first=batch_first), images, proxy=name) for batch_first in (True, False)
+    )
+    assert second.value == pytest.approx(first.value, rel=1e-9)
+    assert not first.skipped
+
+
+def test_projections_of_attention_are_seen() -> None:
+    images = samples()[0].double()
+    score = knas.score(Encoder(batch_first=True), images, proxy="feature-rank")
+    kinds = [layer.kind for layer in score.layers]
+    assert kinds.count("MultiheadAttention") == 2
+    assert len(score.layers) == 2 * 4 + 1, "two projections, two linear layers each, and the head"
+    assert min(layer.value for layer in score.layers) > 1
+
+
+def test_a_part_of_a_split_tensor_that_leads_nowhere_has_rank_0() -> None:
+    class Split(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.both, self.used, self.dead = nn.Linear(6, 8), nn.Linear(4, 3), nn.Linear(4, 3)
+
+        def forward(self, values: Tensor) -> Tensor:
+            kept, lost = self.both(values).chunk(2, 1)
+            self.dead(lost)
+            return self.used(kept)
+
+    values = torch.randn(5, 6)
+    for name in ("feature-rank", "gradient-rank"):
+        shares = {layer.name: layer.value for layer in knas.score(Split(), values, proxy=name).layers}
+        assert shares["dead"] == 0 < shares["used"]
+    assert knas.score(Split(), values, proxy="knas").value > 0
