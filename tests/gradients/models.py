@@ -132,6 +132,26 @@ class TwoInputs(nn.Module):
         return self.a(x) * self.b(y), x
 
 
+class OwnParameters(nn.Module):
+    """Parameters without a module: a token and positions, as a vision transformer has them, and scales and shifts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token, self.other = nn.Parameter(torch.randn(1, 1, 4)), nn.Parameter(torch.randn(4))
+        self.positions, self.scale = nn.Parameter(torch.randn(1, 7, 4)), nn.Parameter(torch.randn(4))
+        self.shift, self.gate = nn.Parameter(torch.randn(7, 1)), nn.Parameter(torch.randn(()))
+        self.rows, self.table = nn.Parameter(torch.randn(6, 4)), nn.Parameter(torch.randn(6, 4))
+        self.embed, self.head, self.late = nn.Linear(3, 4), nn.Linear(4, 2), nn.Parameter(torch.randn(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n = len(x)
+        x = torch.cat([self.token.expand(n, -1, -1), self.other.repeat(n, 1, 1), self.embed(x)], 1)
+        x = (x + self.positions).tanh()
+        x = self.shift + torch.mul(self.scale * x, self.gate)
+        table = torch.tanh(self.table + self.rows.expand(6, 4)) + self.late  # six rows, which are no samples
+        return self.head((x.sin() @ table.mT).exp().mean(2, keepdim=True) * x)
+
+
 @dataclass(frozen=True)
 class Case:
     """A network, and its inputs for n samples."""
@@ -199,6 +219,7 @@ CASES = {
     "sequence first, as long": Case(lambda: Attention(batch_first=False), images(6, 8)),
     "sequence first": Case(lambda: Attention(batch_first=False), images(5, 8)),
     "two inputs": Case(TwoInputs, lambda n: (torch.randn(n, 4), torch.randn(n, 2))),
+    "own parameters": Case(OwnParameters, images(5, 3)),
     "prelu": Case(block(nn.Linear(4, 6), nn.PReLU(6), nn.ConstantPad1d(1, 0.5), features=8), images(4)),
     "transposed": Case(block(nn.ConvTranspose2d(2, 3, 2), nn.ReLU(), features=75), images(2, 4, 4)),
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from knas.gradients.rules.base import Call, Rule
+from knas.gradients.rules.broadcast import CopyRule, ProductRule, SumRule
 from knas.gradients.rules.convolution import ConvolutionRule
 from knas.gradients.rules.embedding import EmbeddingRule
 from knas.gradients.rules.linear import LinearRule
@@ -21,6 +22,9 @@ RULES: dict[Callable[..., Any], Rule] = {
         LayerNormRule(),
         GroupNormRule(),
         EmbeddingRule(),
+        SumRule(),
+        ProductRule(),
+        CopyRule(),
     )
     for function in rule.functions()
 }
