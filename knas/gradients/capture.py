@@ -12,8 +12,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from types import FunctionType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from knas.errors import KnasError
+from knas.gradients.attention import attention
 from knas.gradients.batch_norm import BatchNormStatistics
 from knas.gradients.layers import Layer, Layers, Slot
 from knas.gradients.rules import RULES, Call, Rule
@@ -110,15 +110,6 @@ class _Start(torch.autograd.Function):
 start: Callable[[Tensor, Tensor], Tensor] = _Start.apply
 
 
-def _undispatched(function: FunctionType) -> Callable[..., Any]:
-    """The function with the same code that does not ask a mode to take its place, so that a mode can call it."""
-    names = {**function.__globals__, "has_torch_function": lambda _: False}
-    return FunctionType(function.__code__, names, function.__name__, function.__defaults__)
-
-
-_attention = _undispatched(cast(FunctionType, F.multi_head_attention_forward))
-
-
 class Capture(TorchFunctionMode):
     """Records the uses of a model's layers while its forward pass runs within it.
 
@@ -171,8 +162,8 @@ class Capture(TorchFunctionMode):
         if self.shared and func in _SUMS and len(args) == 2:
             args = self._own_copies(args)
         if func is F.multi_head_attention_forward:
-            with self:  # its projections are linear layers
-                return _attention(*args, **(kwargs or {}))
+            with self:
+                return attention(*args, **(kwargs or {}))
         rule = RULES.get(func)
         output = self._layer(rule, func, args, kwargs) if rule else None
         if output is None:

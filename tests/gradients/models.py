@@ -89,7 +89,7 @@ class Text(nn.Module):
 
 
 class Attention(nn.Module):
-    """PyTorch's own attention, whose packed projection goes through torch.func."""
+    """PyTorch's own attention, which hides its projections from modes."""
 
     def __init__(self, batch_first: bool = True) -> None:
         super().__init__()
