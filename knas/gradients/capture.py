@@ -183,7 +183,7 @@ class Capture(TorchFunctionMode):
         if not slots or self.layers.slot(call.input) or id(call.input) in self.shared:
             return None
         if len(self.first_axes) in self.copied:
-            args, kwargs = _with_copied_input(args, kwargs)
+            args, kwargs = _with_copied(call.input, args, kwargs)
             call = rule.bind(func, args, kwargs)
         output = rule.run(func, call, args, kwargs)
         self.first_axes.append(call.input.shape[0] if call.input.dim() else 0)
@@ -191,7 +191,7 @@ class Capture(TorchFunctionMode):
             self.switched_off.update(slots)
             return output
         index = len(self.first_axes) - 1
-        source, owner, watched = call.input, self.layers.slot(call.weight), self.map_receiver is not None
+        owner, watched = self.layers.slot(call.weight), self.map_receiver is not None
         if self.n > 1 and rule.shared(call):
             output = self._started(output) if watched else output
             self.shared[id(output)] = Shared(output, index, rule, call, slots)
@@ -201,6 +201,7 @@ class Capture(TorchFunctionMode):
             output = self._started(output) if watched else output
         else:
             output = self._watch(index, rule, call, slots, output)
+        source = args[0] if args else (kwargs or {})["input"]  # which the rule may have padded
         if watched and rule.linear_map and owner and self._is_new(source):
             call = dataclasses.replace(call, input=source.detach())
             one = LinearMap(index, rule, call, source._version, owner.layer, source.requires_grad)
@@ -323,13 +324,15 @@ def _expanded(tensor: Tensor, n: int) -> Tensor:
     return tensor.expand(n, *tensor.shape[1:])
 
 
-def _with_copied_input(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
+def _with_copied(
+    input: Tensor, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None
 ) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    if args:
-        return (args[0].clone(), *args[1:]), kwargs or {}
-    assert kwargs
-    return args, {**kwargs, "input": kwargs["input"].clone()}
+    """The arguments with a copy in the place of one of them."""
+    copy = input.clone()
+    return (
+        tuple(copy if one is input else one for one in args),
+        {name: copy if one is input else one for name, one in (kwargs or {}).items()},
+    )
 
 
 #: Sums of two tensors that leave the second as it is; within them a shared output may be the samples' own copies.
