@@ -345,10 +345,16 @@ def test_killed_it_goes_on_and_its_workers_are_gone(whole: Ranking, tmp_path: Pa
     assert {index: found[index] for index in values(whole)} == pytest.approx(values(whole), rel=1e-6)
 
 
+INTERRUPTIBLE = """import signal
+from knas.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell switches off for what runs in the background
+main()"""
+
+
 def test_ctrl_c_is_one_line_and_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from knas.cli import main; main()", *OPTIONS, "--all", "--workers=2"]
+        [sys.executable, "-c", INTERRUPTIBLE, *OPTIONS, "--all", "--workers=2"]
         + [f"--run={run}", "--quiet"],
         stderr=subprocess.PIPE,
         text=True,
