@@ -354,8 +354,7 @@ main()"""
 def test_ctrl_c_is_one_line_and_leaves_a_run_that_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTIBLE, *OPTIONS, "--all", "--workers=2"]
-        + [f"--run={run}", "--quiet"],
+        [sys.executable, "-c", INTERRUPTIBLE, *OPTIONS, "--all", "--workers=2"] + [f"--run={run}", "--quiet"],
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,  # a terminal's Ctrl-C goes to the workers as well
