@@ -6,7 +6,6 @@ the sample's own copy of w (times the other factor), summed over the positions t
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -41,9 +40,9 @@ class BroadcastRule(Rule):
             return f"its shape {list(own)} has an axis of samples"
         return None
 
-    @abstractmethod
     def copies(self, call: Call, grad: Tensor) -> Tensor:
         """The gradients [n, ...] of the copies that the samples have of w, shaped like the output."""
+        return grad
 
     @override
     def per_sample(self, call: Call, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -74,10 +73,6 @@ class SumRule(BroadcastRule):
     def bind(self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> Call:
         return _NO_USE if kwargs else _of_two(args)
 
-    @override
-    def copies(self, call: Call, grad: Tensor) -> Tensor:
-        return grad
-
 
 class ProductRule(BroadcastRule):
     """a * w."""
@@ -107,10 +102,6 @@ class CopyRule(BroadcastRule):
         if kwargs or not isinstance(args[0], nn.Parameter):
             return _NO_USE
         return Call(func(args[0].detach(), *args[1:]), args[0], None)
-
-    @override
-    def copies(self, call: Call, grad: Tensor) -> Tensor:
-        return grad
 
 
 def _of_two(args: Sequence[Any]) -> Call:
