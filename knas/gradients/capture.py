@@ -58,12 +58,13 @@ class Use:
 class LinearMap(Use):
     """One call of a convolution or linear layer with a new tensor, whether its samples can be told apart or not.
 
-    `layer` is the one that owns the weight, and `differentiable` says that the tensor comes after the first layer, so
-    that it has a gradient.
+    `layer` is the one that owns the weight, `differentiable` says that the tensor comes after the first layer, so that
+    it has a gradient, and `operations` are those of all layers that it goes into.
     """
 
     layer: Layer
     differentiable: bool
+    operations: int
 
 
 @dataclass(eq=False)
@@ -124,6 +125,9 @@ class Capture(TorchFunctionMode):
             another number of samples has shown (`first_axes`); without it an ambiguous call gives up with
             `AmbiguousSamples`.
         map_receiver: Takes the linear maps, of tensors that go into several the first; None where nobody wants those.
+
+    Attributes:
+        operations: Floating point operations of the layers' convolutions and matrix products, for all n samples.
     """
 
     def __init__(
@@ -140,7 +144,8 @@ class Capture(TorchFunctionMode):
         super().__init__()
         self.map_receiver = map_receiver
         self.maps: list[LinearMap] = []
-        self._inputs: dict[int, weakref.ref[Tensor]] = {}
+        self._inputs: dict[int, tuple[weakref.ref[Tensor], LinearMap]] = {}
+        self.operations: dict[Layer, int] = {}
         self.layers, self.n, self.statistics = layers, n, statistics
         self.receive, self.copied, self.samples_first = receive, copied, samples_first
         self.budget = float("inf") if budget is None else budget
@@ -186,12 +191,15 @@ class Capture(TorchFunctionMode):
             args, kwargs = _with_copied(call.input, args, kwargs)
             call = rule.bind(func, args, kwargs)
         output = rule.run(func, call, args, kwargs)
+        owner, operations = self.layers.slot(call.weight), rule.operations(call, output)
+        if owner and operations:
+            self.operations[owner.layer] = self.operations.get(owner.layer, 0) + operations
         self.first_axes.append(call.input.shape[0] if call.input.dim() else 0)
         if not torch.is_grad_enabled():
             self.switched_off.update(slots)
             return output
         index = len(self.first_axes) - 1
-        owner, watched = self.layers.slot(call.weight), self.map_receiver is not None
+        watched = self.map_receiver is not None
         if self.n > 1 and rule.shared(call):
             output = self._started(output) if watched else output
             self.shared[id(output)] = Shared(output, index, rule, call, slots)
@@ -201,10 +209,10 @@ class Capture(TorchFunctionMode):
             output = self._started(output) if watched else output
         else:
             output = self._watch(index, rule, call, slots, output)
-        source = args[0] if args else (kwargs or {})["input"]  # which the rule may have padded
-        if watched and rule.linear_map and owner and self._is_new(source):
+        if watched and rule.linear_map and owner:
+            source = args[0] if args else (kwargs or {})["input"]  # which the rule may have padded
             call = dataclasses.replace(call, input=source.detach())
-            one = LinearMap(index, rule, call, source._version, owner.layer, source.requires_grad)
+            one = LinearMap(index, rule, call, source._version, owner.layer, source.requires_grad, operations)
             self._watch_map(one, source, output)
         return output
 
@@ -251,15 +259,14 @@ class Capture(TorchFunctionMode):
             self._sure and addend.requires_grad and addend.dim() == shared.dim() and addend.shape[0] == self.n
         )
 
-    def _is_new(self, source: Tensor) -> bool:
-        """Whether the tensor has not been the input of a linear map before."""
-        known = self._inputs.get(id(source))
-        self._inputs[id(source)] = weakref.ref(source)
-        return known is None or known() is not source
-
     def _watch_map(self, one: LinearMap, source: Tensor, output: Tensor) -> None:
         receiver = self.map_receiver
         assert receiver
+        reference, first = self._inputs.get(id(source), (None, one))
+        if reference is not None and reference() is source:
+            first.operations += one.operations
+            return
+        self._inputs[id(source)] = weakref.ref(source), one
 
         def output_grad(grad: Tensor) -> None:
             self._refuse_overwritten(one)

@@ -155,7 +155,7 @@ class RankCollector(Collector):
         self.parts, self.seed = parts, seed
         self._features: dict[_Key, list[Tensor]] = {}
         self._gradients: dict[_Key, list[Tensor]] = {}
-        self._run: dict[_Key, bool] = {}
+        self._run: dict[_Key, tuple[bool, float]] = {}
         self._now: list[tuple[dict[_Key, list[Tensor]], _Key, Tensor]] = []
 
     @override
@@ -170,7 +170,8 @@ class RankCollector(Collector):
         for kept, key, rows in self._now:
             kept.setdefault(key, []).append(rows)
         self._now = []
-        self._run.update({(one.layer, one.index): one.differentiable for one in self._capture.maps})
+        for one in self._capture.maps:
+            self._run[one.layer, one.index] = one.differentiable, one.operations / self._capture.n
 
     @override
     def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
@@ -197,19 +198,24 @@ class RankCollector(Collector):
         self._now.append((kept, key, rows if self.parts > 1 else _rank(rows)))
 
     def ranks(self) -> dict[Layer, Tensor]:
-        """Of each layer [4]: the rank of its input and the largest that it could be, and the same of its gradient.
+        """Of each layer [5]: `knas.observations.EffectiveRanks` of its input.
 
-        Several uses of a layer count by their mean. What runs and is not reached by a gradient has rank 0, and a tensor
-        that comes before any layer has no gradient: both numbers are 0.
+        Several uses of a layer count by their mean, with the operations of all. What runs and is not reached by a
+        gradient has rank 0, and a tensor that comes before any layer has no gradient: both numbers are 0.
         """
         found: dict[Layer, list[Tensor]] = {}
-        for (layer, index), differentiable in self._run.items():
+        operations: dict[Layer, float] = {}
+        for (layer, index), (differentiable, count) in self._run.items():
             features = self._rank(self._features.get((layer, index)))
             gradients = self._rank(self._gradients.get((layer, index)))
             found.setdefault(layer, []).append(
                 torch.cat([features, gradients if differentiable else 0 * gradients])
             )
-        return {layer: torch.stack(found[layer]).mean(0) for layer in self.layers.layers if layer in found}
+            operations[layer] = operations.get(layer, 0.0) + count
+        means = {layer: torch.stack(found[layer]).mean(0) for layer in self.layers.layers if layer in found}
+        return {
+            layer: torch.cat([mean, mean.new_tensor([operations[layer]])]) for layer, mean in means.items()
+        }
 
     def _rank(self, kept: list[Tensor] | None) -> Tensor:
         if kept is None:

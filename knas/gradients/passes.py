@@ -52,6 +52,7 @@ class Gradients:
     _watching: Sequence[Callable[[], Watcher]] = field(init=False, default=())
     _inputs: InputGradients | None = field(init=False, default=None)
     _entries: dict[Layer, Tensor] = field(init=False, default_factory=dict)
+    _operations: dict[Layer, float] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.layers = layers_of(self.model)
@@ -265,6 +266,7 @@ class Gradients:
             if objective.requires_grad:
                 torch.autograd.grad(objective, capture.anchor, allow_unused=True)
             collector.end()
+            self._operations = {layer: count / part.n for layer, count in capture.operations.items()}
             if self._inputs is not None:
                 self._inputs.end()
             return finished(watchers, outputs, part.n)
@@ -394,6 +396,14 @@ class Gradients:
         entries = self._entries[layer]
         skipped = [slot for slot in layer.slots if slot.name in self.skipped]
         return entries.numel() - sum(int(slot.holds(entries).sum()) for slot in skipped)
+
+    def operations_of(self, layer: Layer) -> float:
+        """Floating point operations of a layer per sample, as the last pass ran it; at least 2 for each weight.
+
+        So count functions that no rule covers, and lookups, which take none.
+        """
+        weights = sum(slot.size for slot in layer.slots if slot.is_weight)
+        return max(self._operations.get(layer, 0.0), 2.0 * weights)
 
     def parameters_of(self, layer: Layer) -> int:
         """Number of a layer's parameters whose gradients are in the result."""

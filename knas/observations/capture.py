@@ -140,6 +140,7 @@ class PerLayer:
     Attributes:
         layers: The layers, in the model's order.
         parameters: How many parameters of each the values cover.
+        operations: Floating point operations of each per sample, at least 2 for each weight.
         values: float64 on the CPU, one row for each layer.
         skipped: Parameters that the values do not cover, with reasons.
         epsilon: The precision of the gradients.
@@ -147,6 +148,7 @@ class PerLayer:
 
     layers: tuple[Layer, ...]
     parameters: tuple[int, ...]
+    operations: tuple[float, ...]
     values: Tensor
     skipped: tuple[Skipped, ...]
     epsilon: float
@@ -174,6 +176,7 @@ def _per_layer(gradients: Gradients, found: dict[Layer, Tensor]) -> PerLayer:
     return PerLayer(
         tuple(found),
         tuple(gradients.parameters_of(layer) for layer in found),
+        tuple(gradients.operations_of(layer) for layer in found),
         torch.stack(list(found.values())).cpu(),  # the one copy from the device
         tuple(Skipped(*item) for item in gradients.skipped.items()),
         torch.finfo(gradients.like.dtype).eps,
@@ -222,12 +225,12 @@ def _refuse_non_finite(found: PerLayer) -> None:
 
 @dataclass(frozen=True)
 class EffectiveRanks(CaptureObservation[PerLayer]):
-    """Effective ranks of the tensors that go into linear maps and of their gradients: values [layers, 4].
+    """Effective ranks of the tensors that go into linear maps and of their gradients: values [layers, 5].
 
     Linear maps are convolutions and linear layers; a tensor that goes into several counts for the first. The
     ranks are those of the second moments of the channels over samples and positions, of the tensor's and of the
     gradient's (see `knas.gradients.effective_rank`). Each comes before the largest that it could be, min(N, C) for N
-    rows of C channels.
+    rows of C channels. Last come the floating point operations per sample of all layers that the tensor goes into.
     """
 
     made_in: CapturePass = OF_OUTPUT

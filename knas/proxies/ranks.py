@@ -46,31 +46,32 @@ class RankProxy(GradientProxy):
 
     @abstractmethod
     def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The score of ranks [layers, 4], as `knas.observations.EffectiveRanks` has them, and the layers' own."""
+        """The score of ranks [layers, 5], as `knas.observations.EffectiveRanks` has them, and the layers' own."""
 
 
 @dataclass(frozen=True)
 class FeatureRank(RankProxy):
-    """exp((1/L) sum_l log max(r(A_l), 1)), with A_l the second moments of the rows a_t [C_l] that go into layer l.
+    """exp(sum_l f_l log max(r(A_l), 1) / sum_l f_l), with A_l the second moments of the rows a_t [C_l] of layer l.
 
-    How many directions the features fill: the geometric mean over the layers, so that no layer's width decides. Not a
-    published proxy; log r is the Rényi entropy of order 2 of the spectrum, of which AZ-NAS (arXiv 2403.19232) takes
-    the Shannon entropy, summed over blocks.
+    How many directions the features fill that an operation works on: the geometric mean over the operations, f_l of
+    them in the layers that the rows go into. Not a published proxy; log r is the Rényi entropy of order 2 of the
+    spectrum, of which AZ-NAS (arXiv 2403.19232) takes the Shannon entropy, summed over blocks.
     """
 
     name: ClassVar[str] = "feature-rank"
 
     def of_ranks(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """The geometric mean, and the layers' ranks."""
-        return _geometric_mean(values[:, 0]), values[:, 0]
+        return _geometric_mean(values[:, 0], values[:, 4]), values[:, 0]
 
 
 @dataclass(frozen=True)
 class GradientRank(RankProxy):
-    """exp((1/L) sum_l log max(r(D_l), 1)), with D_l the second moments of the gradients d_t [C_l] for layer l's input.
+    """exp(sum_l w_l log max(r(D_l), 1) / sum_l w_l), with D_l the second moments of the gradients d_t [C_l].
 
-    How many directions the learning signal comes from, as a geometric mean. The L layers are those whose input comes
-    from another layer. Not a published proxy.
+    How many directions the learning signal comes from: the geometric mean over the layers l whose input comes from
+    another layer, of the gradients for that input, with weights w_l = log(1 + f_l) of the operations f_l of the layers
+    that it goes into. Not a published proxy.
     """
 
     name: ClassVar[str] = "gradient-rank"
@@ -82,8 +83,8 @@ class GradientRank(RankProxy):
             raise KnasError(
                 "model: no convolution or linear layer comes after another layer; gradient-rank needs one"
             )
-        return _geometric_mean(values[inner, 2]), values[:, 2]
+        return _geometric_mean(values[inner, 2], values[inner, 4].log1p()), values[:, 2]
 
 
-def _geometric_mean(ranks: Tensor) -> Tensor:
-    return ranks.clamp(min=1).log().mean().exp()
+def _geometric_mean(ranks: Tensor, weights: Tensor) -> Tensor:
+    return ((ranks.clamp(min=1).log() * weights).sum() / weights.sum()).exp()

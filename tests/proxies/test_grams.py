@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from gradients.brute_force import calibrated, gradients
-from proxies.conformance import ProxyConformance, network, samples
+from proxies.conformance import ProxyConformance, network, operations, samples
 
 import knas
 from knas.errors import UsageError
@@ -63,23 +63,41 @@ def test_is_the_formula(name: str) -> None:
 def test_stiffness_is_of_the_mean_cosine_of_layers_with_weights() -> None:
     model, images = network().double(), samples()[0].double()
     rows = gradients(calibrated(copy.deepcopy(model), images), images)
-    want = {}
+    counts, want, logs = operations(model, images), {}, {}
     for name, values in rows.items():
-        weights = [value for value in model.get_submodule(name).parameters(recurse=False) if value.dim() > 1]
         unit = values / values.norm(dim=1, keepdim=True)
         cosines = (unit @ unit.T).numpy()
         mean = max(cosines[~np.eye(len(cosines), dtype=bool)].mean(), 0.0)
-        want[name] = mean * np.sqrt(1 - mean**8) if weights else 0.0
-    score = knas.score(model, images, proxy="stiffness")
-    assert {layer.name: layer.value for layer in score.layers} == pytest.approx(want, rel=1e-8)
-    assert 0.0 in want.values()
-    assert score.value == pytest.approx(sum(want.values()), rel=1e-8)
+        logs[name] = math.log(1 + counts.get(name, 0.0))
+        want[name] = logs[name] * np.arctanh(mean * np.sqrt(1 - mean**8))
+    count = sum(one > 0 for one in logs.values())
+    assert 0 < count < len(logs)
+    want = {name: count * one / sum(logs.values()) for name, one in want.items()}
+    for options in ({}, {"micro_batch": 3}):
+        score = knas.score(model, images, proxy="stiffness", **options)
+        assert {layer.name: layer.value for layer in score.layers} == pytest.approx(want, rel=1e-8)
+        assert score.value == pytest.approx(sum(want.values()), rel=1e-8)
+
+
+def test_layers_that_no_gradient_reaches_have_no_part_in_stiffness() -> None:
+    class Dead(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner, self.dead, self.unused = inner, torch.nn.Linear(5, 9), torch.nn.Linear(9, 9)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            outputs = self.inner(images)
+            return outputs + 0.0 * self.dead(outputs).sum(1, keepdim=True)
+
+    images, model = samples()[0], network()
+    alone = knas.score(model, images, proxy="stiffness").value
+    assert knas.score(Dead(model), images, proxy="stiffness").value == pytest.approx(alone, rel=1e-6)
 
 
 def test_stiffness_of_opposite_and_of_missing_gradients() -> None:
     """Of three samples two pull the same way and one in none: one of the three pairs has cosine 1."""
     model = torch.nn.Linear(2, 1, bias=False)
-    for factor, want in ((3.0, math.sqrt(1 - 3**-8) / 3), (-3.0, 0.0)):
+    for factor, want in ((3.0, math.atanh(math.sqrt(1 - 3**-8) / 3)), (-3.0, 0.0)):
         inputs = torch.tensor([[1.0, 2.0], [factor, 2 * factor], [0.0, 0.0]])
         assert knas.score(model, inputs, proxy="stiffness").value == pytest.approx(want)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Callable
 
 import pytest
 import torch
-from proxies.conformance import ProxyConformance, samples
+from proxies.conformance import ProxyConformance, operations, samples
 from torch import Tensor, nn
 
 import knas
@@ -53,6 +53,11 @@ def smooth() -> nn.Sequential:
     ).double()
 
 
+def geometric_mean(values: list[float], weights: list[float]) -> float:
+    logs = [weight * math.log(value) for value, weight in zip(values, weights, strict=True)]
+    return math.exp(sum(logs) / sum(weights))
+
+
 def expected(model: nn.Sequential, images: Tensor) -> tuple[list[float], list[float]]:
     """Ranks of the inputs of the model's layers, and of the inputs' gradients."""
     layers = [layer for layer in model if isinstance(layer, nn.Conv2d | nn.Linear)]
@@ -82,10 +87,11 @@ def test_agrees_with_hooks(make: Callable[[], nn.Sequential]) -> None:
     score = knas.score(model, images, proxy="feature-rank")
     assert [layer.name for layer in score.layers] == ["0", "2", "5"]
     assert [layer.value for layer in score.layers] == pytest.approx(features)
-    assert score.value == pytest.approx(statistics.geometric_mean(features))
+    counts = list(operations(model, images).values())
+    assert score.value == pytest.approx(geometric_mean(features, counts))
     score = knas.score(model, images, proxy="gradient-rank")
     assert [layer.value for layer in score.layers[1:]] == pytest.approx(gradients)
-    assert score.value == pytest.approx(statistics.geometric_mean(gradients))
+    assert score.value == pytest.approx(geometric_mean(gradients, [math.log(1 + one) for one in counts[1:]]))
 
 
 @pytest.mark.parametrize("name", ["feature-rank", "gradient-rank"])
@@ -194,6 +200,24 @@ def test_projections_of_attention_are_seen() -> None:
     assert kinds.count("MultiheadAttention") == 2
     assert len(score.layers) == 2 * 4 + 1, "two projections, two linear layers each, and the head"
     assert min(layer.value for layer in score.layers) > 1
+
+
+def test_a_tensor_counts_with_the_operations_of_all_layers_that_it_goes_into() -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.first, self.left, self.right = nn.Linear(6, 8), nn.Linear(8, 3), nn.Linear(8, 3)
+            self.last = nn.Linear(3, 2)
+
+        def forward(self, values: Tensor) -> Tensor:
+            hidden = self.first(values).tanh()
+            return self.last(self.left(hidden) * self.right(hidden))
+
+    score = knas.score(Branches().double(), torch.randn(5, 6, dtype=torch.float64), proxy="feature-rank")
+    assert [layer.name for layer in score.layers] == ["first", "left", "last"]
+    want = geometric_mean([layer.value for layer in score.layers], [2 * 6 * 8, 2 * 2 * 8 * 3, 2 * 3 * 2])
+    assert score.value == pytest.approx(want, rel=1e-9)
 
 
 def test_a_part_of_a_split_tensor_that_leads_nowhere_has_rank_0() -> None:

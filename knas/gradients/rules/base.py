@@ -74,6 +74,13 @@ class Rule(ABC):
         assert call.weight is not None
         return call.weight.numel()
 
+    def operations(self, call: Call, output: Tensor) -> int:
+        """Floating point operations of a linear map, 2 for each multiply-add; 0 for a rule that is none."""
+        if not self.linear_map:
+            return 0
+        assert call.weight is not None
+        return 2 * output.numel() * call.weight[0].numel()
+
     @abstractmethod
     def sampled(self, call: Call, grad: Tensor, entries: Tensor) -> Tensor:
         """Sampled per-sample gradients [n, s]."""
