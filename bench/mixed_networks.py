@@ -206,7 +206,9 @@ def rows(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         writer = csv.DictWriter(file, ["kind", "accuracy", *PROXIES])
         if not done:
             writer.writeheader()
-        for index, kind in enumerate(kinds(arguments.networks, task)):
+        drawn = kinds(arguments.skip + arguments.networks, task)
+        for index in range(arguments.skip, len(drawn)):
+            kind = drawn[index]
             text = json.dumps(asdict(kind))
             if text in done:
                 yield done[text]
@@ -257,6 +259,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--dataset", default="uoft-cs/cifar10", help="images")
     found.add_argument("--output", type=Path, required=True, help="file of the networks' rows (.csv)")
     found.add_argument("--networks", type=int, default=100)
+    found.add_argument("--skip", type=int, default=0, help="networks of the draw to leave out before those")
     found.add_argument("--train-images", type=int, default=8000)
     found.add_argument("--test-images", type=int, default=2500)
     found.add_argument("--epochs", type=int, default=6)

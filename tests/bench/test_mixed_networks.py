@@ -24,6 +24,11 @@ def test_trains_scores_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture
         assert float(row["params"]) > 0
     shown = capsys.readouterr().out.splitlines()
     assert shown[-4].startswith("| all (3) | ")
+    others = tmp_path / "others.csv"
+    assert (
+        mixed_networks.main([*given[:1], f"--output={others}", *given[2:], "--networks=1", "--skip=2"]) == 0
+    )
+    assert list(csv.DictReader(others.read_text().splitlines())) == rows[2:]
 
 
 def test_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
