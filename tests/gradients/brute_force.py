@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 Norms = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
@@ -25,6 +26,14 @@ def objective(model: nn.Module, inputs: object, targets: Tensor | None) -> Tenso
     else:
         output = model(*inputs)[0] if isinstance(inputs, tuple) else model(inputs)
     return output.sum() if targets is None else F.cross_entropy(output, targets, reduction="sum")
+
+
+def operations(model: nn.Module, inputs: object, n: int) -> dict[str, float]:
+    """Operations per sample of the modules that take any, counted by PyTorch; n samples."""
+    with FlopCounterMode(display=False) as counter:
+        objective(model, inputs, None)
+    counts = counter.get_flop_counts()
+    return {path.partition(".")[2]: sum(one.values()) / n for path, one in counts.items() if "." in path}
 
 
 def calibrated(model: nn.Module, inputs: object) -> nn.Module:

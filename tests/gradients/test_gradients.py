@@ -12,6 +12,7 @@ import knas
 from knas.gradients import Gradients, Settings, all_entries, make_batch, random_entries
 
 N = 6
+LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Using padding=.same.:UserWarning"
@@ -69,6 +70,26 @@ def test_gram(name: str, micro_batch: int | None) -> None:
         return
     full = knas.score(model, inputs, estimator="full", micro_batch=micro_batch)
     assert full.value == pytest.approx(want.mean(0).square().sum().item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("micro_batch", [None, 4])
+@pytest.mark.parametrize("name", CASES)
+def test_operations(name: str, micro_batch: int | None) -> None:
+    """Those of convolutions and linear layers are PyTorch's count; others have 2 for each weight, or none."""
+    model, inputs = setup(name)
+    want = brute_force.operations(model, inputs, N)
+    found = Gradients(model, make_batch(inputs, None, torch.device("cpu")), Settings(micro_batch=micro_batch))
+    found.look(all_entries)
+    seen = 0
+    for layer in found.layers.layers:
+        module = model.get_submodule(layer.name) if layer.name in dict(model.named_modules()) else model
+        weights = sum(slot.size for slot in layer.slots if slot.is_weight)
+        if type(module) in LINEAR_MAPS:
+            assert found.operations_of(layer) == max(want.get(layer.name, 0), 2 * weights), layer.name
+            seen += 1
+        else:
+            assert found.operations_of(layer) >= 2 * weights
+    assert seen
 
 
 @pytest.mark.parametrize("name", ["conv2d", "batch norm", "text", "functional"])

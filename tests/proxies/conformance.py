@@ -9,7 +9,6 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import knas
 from knas.errors import KnasError, NotFiniteError, UsageError
@@ -33,16 +32,6 @@ def samples(n: int = 8) -> tuple[Tensor, Tensor]:
     """Images and classes, always the same."""
     generator = torch.Generator().manual_seed(1)
     return torch.randn(n, 3, 8, 8, generator=generator), torch.arange(n) % 5
-
-
-def operations(model: nn.Module, images: Tensor) -> dict[str, float]:
-    """Operations per sample of a model's modules, of those that take any, counted by PyTorch."""
-    with FlopCounterMode(display=False) as counter:
-        model(images)
-    counts = counter.get_flop_counts()
-    return {
-        path.partition(".")[2]: sum(one.values()) / len(images) for path, one in counts.items() if "." in path
-    }
 
 
 class Block(nn.Module):

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from gradients.brute_force import calibrated, gradients
-from proxies.conformance import ProxyConformance, network, operations, samples
+from gradients.brute_force import calibrated, gradients, operations
+from proxies.conformance import ProxyConformance, network, samples
 
 import knas
 from knas.errors import UsageError
@@ -63,7 +63,7 @@ def test_is_the_formula(name: str) -> None:
 def test_stiffness_is_of_the_mean_cosine_of_layers_with_weights() -> None:
     model, images = network().double(), samples()[0].double()
     rows = gradients(calibrated(copy.deepcopy(model), images), images)
-    counts, want, logs = operations(model, images), {}, {}
+    counts, want, logs = operations(model, images, len(images)), {}, {}
     for name, values in rows.items():
         unit = values / values.norm(dim=1, keepdim=True)
         cosines = (unit @ unit.T).numpy()

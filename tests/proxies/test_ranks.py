@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from proxies.conformance import ProxyConformance, operations, samples
+from gradients.brute_force import operations
+from proxies.conformance import ProxyConformance, samples
 from torch import Tensor, nn
 
 import knas
@@ -87,7 +88,7 @@ def test_agrees_with_hooks(make: Callable[[], nn.Sequential]) -> None:
     score = knas.score(model, images, proxy="feature-rank")
     assert [layer.name for layer in score.layers] == ["0", "2", "5"]
     assert [layer.value for layer in score.layers] == pytest.approx(features)
-    counts = list(operations(model, images).values())
+    counts = list(operations(model, images, len(images)).values())
     assert score.value == pytest.approx(geometric_mean(features, counts))
     score = knas.score(model, images, proxy="gradient-rank")
     assert [layer.value for layer in score.layers[1:]] == pytest.approx(gradients)
