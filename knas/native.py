@@ -250,7 +250,7 @@ def gram_statistics(vectors: Tensor) -> Tensor:
 
 def all_finite(tensors: Sequence[Tensor]) -> bool:
     """Whether no element of floating-point tensors on one device is NaN or infinite."""
-    return torch.ops.knas.all_finite(list(tensors))
+    return not tensors or torch.ops.knas.all_finite(list(tensors))
 
 
 def channel_moments(input: Tensor) -> tuple[Tensor, Tensor]:

@@ -175,6 +175,7 @@ def test_fixed_batch_norm_refuses_other_gradients() -> None:
 def test_all_finite(bad: float, dtype: torch.dtype) -> None:
     tensors = [torch.randn(7, 33).to(dtype).T, torch.zeros(0), torch.full((1,), 6e4).to(dtype)]
     assert native.all_finite(tensors) is reference.all_finite(tensors) is True
+    assert native.all_finite([]) is reference.all_finite([]) is True
     tensors[0][20, 3] = bad
     assert native.all_finite(tensors) is reference.all_finite(tensors) is False
 

@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from knas.errors import KnasError
 from knas.gradients.attention import attention
 from knas.gradients.batch_norm import BatchNormStatistics
+from knas.gradients.depth import count_in_paths
 from knas.gradients.layers import Layer, Layers, Slot
 from knas.gradients.rules import RULES, Call, Rule
 
@@ -210,6 +211,7 @@ class Capture(TorchFunctionMode):
         else:
             output = self._watch(index, rule, call, slots, output)
         if watched and rule.linear_map and owner:
+            count_in_paths(output)
             source = args[0] if args else (kwargs or {})["input"]  # which the rule may have padded
             call = dataclasses.replace(call, input=source.detach())
             one = LinearMap(index, rule, call, source._version, owner.layer, source.requires_grad, operations)

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from knas import native
 from knas.gradients.capture import Capture, LinearMap, MapReceiver, Use
+from knas.gradients.depth import longest_path
 from knas.gradients.effective_rank import effective_rank, most_rows, some_rows
 from knas.gradients.layers import Layer, Layers, Slot
 from knas.gradients.memory import activation_budget
@@ -30,8 +31,8 @@ class Collector(ABC):
         self._current: dict[Layer, Tensor] = {}
         self._capture: Capture
 
-    def begin(self, capture: Capture) -> None:
-        """Called between the forward and the backward pass of a part, and again when the part is repeated."""
+    def begin(self, capture: Capture, objective: Tensor) -> None:
+        """Called before the backward pass of a part, of what is differentiated, and again when the part is repeated."""
         self._capture, self._current = capture, {}
 
     def end(self) -> None:
@@ -90,10 +91,10 @@ class Together(Collector):
         self.collectors = collectors
 
     @override
-    def begin(self, capture: Capture) -> None:
-        super().begin(capture)
+    def begin(self, capture: Capture, objective: Tensor) -> None:
+        super().begin(capture, objective)
         for collector in self.collectors:
-            collector.begin(capture)
+            collector.begin(capture, objective)
 
     @override
     def end(self) -> None:
@@ -138,6 +139,41 @@ class ReachCollector(Collector):
         return found
 
 
+class DepthCollector(Collector):
+    """How many convolutions and linear layers follow one another.
+
+    Attributes:
+        depth: The most on one path from the inputs to what is differentiated.
+    """
+
+    depth = 0
+
+    @override
+    def begin(self, capture: Capture, objective: Tensor) -> None:
+        super().begin(capture, objective)
+        self.depth = longest_path(objective)
+
+    @override
+    def end(self) -> None:
+        super().end()
+        self.uncovered.clear()  # a path goes through a layer whether its samples can be told apart or not
+
+    @override
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        """Nothing to keep: the graph tells."""
+
+    @property
+    @override
+    def map_receiver(self) -> MapReceiver:
+        return self
+
+    def receive_output(self, one: LinearMap, grad: Tensor) -> None:
+        """Nothing to keep."""
+
+    def receive_input(self, one: LinearMap, grad: Tensor) -> None:
+        """Nothing to keep."""
+
+
 class RankCollector(Collector):
     """Effective ranks of the tensors that go into linear maps, and of the gradients of these tensors.
 
@@ -159,8 +195,8 @@ class RankCollector(Collector):
         self._now: list[tuple[dict[_Key, list[Tensor]], _Key, Tensor]] = []
 
     @override
-    def begin(self, capture: Capture) -> None:
-        super().begin(capture)
+    def begin(self, capture: Capture, objective: Tensor) -> None:
+        super().begin(capture, objective)
         self._now = []
 
     @override
@@ -251,8 +287,8 @@ class SampledCollector(Collector):
         self._waiting: dict[Layer, native.SampledLayer] = {}
 
     @override
-    def begin(self, capture: Capture) -> None:
-        super().begin(capture)
+    def begin(self, capture: Capture, objective: Tensor) -> None:
+        super().begin(capture, objective)
         self.statistics, self._waiting = {}, {}
 
     @override
@@ -329,8 +365,8 @@ class FullCollector(Collector):
         return [cls(layers, fuse=False, wanted=wanted) for wanted in groups]
 
     @override
-    def begin(self, capture: Capture) -> None:
-        super().begin(capture)
+    def begin(self, capture: Capture, objective: Tensor) -> None:
+        super().begin(capture, objective)
         self.matrices = {}
 
     @override

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from knas.gradients.collect import (
     Collector,
+    DepthCollector,
     FullCollector,
     RankCollector,
     ReachCollector,
@@ -27,6 +28,7 @@ class Look:
         full: Gram matrices of all parameters, in one or more rounds over the layers.
         reach: How large the output gradients of layers are.
         ranks: Effective ranks of inputs and output gradients.
+        depth: How many convolutions and linear layers follow one another.
         inputs: Gradients of the inputs.
         extra: Gradients of parameters that no rule covers.
         watchers: What watched the forward pass; none where the batch came in parts.
@@ -36,6 +38,7 @@ class Look:
     full: list[FullCollector] = field(default_factory=list)
     reach: ReachCollector | None = None
     ranks: RankCollector | None = None
+    depth: DepthCollector | None = None
     inputs: InputGradients | None = None
     extra: dict[Slot, Tensor] = field(default_factory=dict)
     watchers: list[Watcher] = field(default_factory=list)
@@ -43,4 +46,5 @@ class Look:
     @property
     def collectors(self) -> list[Collector]:
         """All collectors."""
-        return [collector for collector in (self.sampled, self.reach, self.ranks, *self.full) if collector]
+        found = (self.sampled, self.reach, self.ranks, self.depth, *self.full)
+        return [collector for collector in found if collector]

@@ -17,6 +17,7 @@ from knas.gradients.batch_norm import BatchNormStatistics, Moments
 from knas.gradients.capture import AmbiguousSamples, Capture, OverBudget
 from knas.gradients.collect import (
     Collector,
+    DepthCollector,
     FullCollector,
     RankCollector,
     ReachCollector,
@@ -78,6 +79,7 @@ class Gradients:
         full: bool = False,
         reach: bool = False,
         ranks: bool = False,
+        depth: bool = False,
         inputs: bool = False,
         watchers: Sequence[Callable[[], Watcher]] = (),
     ) -> Look:
@@ -89,6 +91,7 @@ class Gradients:
             full: Whether Gram matrices of all parameters are wanted.
             reach: Whether it is wanted how large the output gradients of layers are.
             ranks: Whether effective ranks of inputs and output gradients of layers are wanted.
+            depth: Whether it is wanted how many convolutions and linear layers follow one another.
             inputs: Whether gradients of the inputs are wanted.
             watchers: Make what watches the forward pass; they see nothing of a batch that comes in parts.
         """
@@ -104,14 +107,14 @@ class Gradients:
             look.full = FullCollector.rounds(self.layers, sizes, self.like) if full else []
             look.reach = ReachCollector(self.layers) if reach else None
             look.ranks = RankCollector(self.layers, len(sizes), self.settings.seed) if ranks else None
+            look.depth = DepthCollector(self.layers) if depth else None
             look.inputs = self._inputs = InputGradients() if inputs else None
             self._watching = watchers
-            first = [
-                collector for collector in (look.sampled, look.reach, look.ranks, *look.full[:1]) if collector
-            ]
+            later = look.full[1:]
+            first = [collector for collector in look.collectors if collector not in later]
             look.watchers = self._round(sizes, Together(self.layers, first))
             self._inputs, self._watching = None, ()
-            for collector in look.full[1:]:
+            for collector in later:
                 self._round(sizes, collector)
             return look
 
@@ -262,7 +265,7 @@ class Gradients:
                 copied |= overwritten
                 continue
             objective = total_objective(outputs, part.targets, self.settings.of, part.n)
-            collector.begin(capture)
+            collector.begin(capture, objective)
             if objective.requires_grad:
                 torch.autograd.grad(objective, capture.anchor, allow_unused=True)
             collector.end()

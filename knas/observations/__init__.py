@@ -3,6 +3,7 @@
 from knas.observations.base import Findings, Observation, Pass, observe
 from knas.observations.capture import (
     CapturePass,
+    Depth,
     EffectiveRanks,
     InputJacobian,
     LayerGrams,
@@ -26,6 +27,7 @@ __all__ = [
     "ChainPass",
     "ChainSpectra",
     "ChannelSaliency",
+    "Depth",
     "EffectiveRanks",
     "FeatureSpectra",
     "Findings",

@@ -74,6 +74,7 @@ class CapturePass(Pass):
             full=any(isinstance(one, LayerGrams) for one in own),
             reach=any(isinstance(one, ReachedLayers) for one in own),
             ranks=any(isinstance(one, EffectiveRanks) for one in own),
+            depth=any(isinstance(one, Depth) for one in own),
             inputs=any(isinstance(one, InputJacobian) for one in own),
             watchers=[one.watcher for one in seen],
         )
@@ -241,6 +242,18 @@ class EffectiveRanks(CaptureObservation[PerLayer]):
         ranks = _per_layer(gradients, look.ranks.ranks())
         _refuse_non_finite(ranks)
         return ranks
+
+
+@dataclass(frozen=True)
+class Depth(CaptureObservation[int]):
+    """The most convolutions and linear layers on one path from the inputs to what is differentiated."""
+
+    made_in: CapturePass = OF_OUTPUT
+
+    def read(self, gradients: Gradients, look: Look) -> int:
+        """The number; 0 for a network without such layers."""
+        assert look.depth
+        return look.depth.depth
 
 
 @dataclass(frozen=True)

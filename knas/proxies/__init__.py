@@ -9,6 +9,7 @@ from typing import Any
 from knas.errors import UsageError
 from knas.proxies.az_nas import AZNAS, AZComplexity, AZExpressivity, AZProgressivity, AZTrainability
 from knas.proxies.base import LayerScore, Proxy, Score
+from knas.proxies.breadth import GradientBreadth
 from knas.proxies.composite import Knas
 from knas.proxies.features import FeatureEntropy
 from knas.proxies.grams import Coherence, GradientBalance, GramEntropy, GramNorm, MinEigenvalue, Stiffness
@@ -19,7 +20,7 @@ from knas.proxies.naswot import NASWOT
 from knas.proxies.ntk_condition import NTKCondition
 from knas.proxies.population import rank_sum
 from knas.proxies.ranks import FeatureRank, GradientRank
-from knas.proxies.size import FLOPs, LayerCount, Params
+from knas.proxies.size import DepthCount, FLOPs, LayerCount, Params
 from knas.proxies.synflow import SynFlow
 from knas.proxies.weights import SNIP, Fisher, GradNorm, GraSP
 from knas.proxies.zen import Zen
@@ -36,6 +37,7 @@ _PROXIES: dict[str, type[Proxy]] = {
         FeatureRank,
         GradientRank,
         GradientBalance,
+        GradientBreadth,
         GramNorm,
         Coherence,
         Stiffness,
@@ -57,6 +59,7 @@ _PROXIES: dict[str, type[Proxy]] = {
         AZComplexity,
         Params,
         FLOPs,
+        DepthCount,
         LayerCount,
     )
 }
@@ -110,6 +113,7 @@ __all__ = [
     "AZProgressivity",
     "AZTrainability",
     "Coherence",
+    "DepthCount",
     "FLOPs",
     "FeatureEntropy",
     "FeatureRank",
@@ -117,6 +121,7 @@ __all__ = [
     "GraSP",
     "GradNorm",
     "GradientBalance",
+    "GradientBreadth",
     "GradientRank",
     "GramEntropy",
     "GramNorm",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from knas.gradients.objective import no_gradient_path
-from knas.observations import Findings, LayerGrams, PerLayer, SampledGrams
+from knas.observations import CapturePass, Findings, LayerGrams, PerLayer, SampledGrams
 from knas.proxies.base import Score, layer_scores
 from knas.proxies.gradient import SampledGradientProxy
 
@@ -31,7 +31,7 @@ class GramProxy(SampledGradientProxy):
     @property
     def grams(self) -> LayerGrams | SampledGrams:
         """What it looks at."""
-        return LayerGrams(self.made_in) if self.sample is None else SampledGrams(self.made_in, self.sample)
+        return layer_grams(self.made_in, self.sample)
 
     def observations(self) -> tuple[LayerGrams | SampledGrams]:
         """The Gram matrices."""
@@ -84,33 +84,29 @@ class Coherence(GramProxy):
 
 @dataclass(frozen=True)
 class Stiffness(GramProxy):
-    """L sum_l w_l artanh(c_l sqrt(1 - c_l^8)) / sum_l w_l, c_l the mean of cos(g_i^l, g_j^l) over pairs i != j.
+    """sum_l w_l artanh(c_l sqrt(1 - c_l^8)) / sum_l w_l, c_l the mean of cos(g_i^l, g_j^l) over pairs i != j.
 
-    How far a step for one sample helps another, over the L layers with weights that a gradient reaches: the cosine
-    stiffness of Fort et al. (arXiv 1901.09491), which is of all parameters at once and of the loss, over pairs that are
-    told apart by class. c_l is 0 where the samples' gradients are orthogonal and 1 where they are parallel; there the
-    layer tells no sample from another, which is why the root takes such layers out again: it is 0.98 at c = 0.67 and
-    half at 0.965. artanh is Fisher's transformation, by which correlations are averaged, and w_l = log(1 + f_l) of the
-    layer's operations f_l, at least 2 for each weight. A layer whose samples work against each other counts as 0, and a
-    sample whose gradient is 0 has cosine 0 with the others. Layers with weights have a parameter of two or more axes;
-    those that only scale and shift, such as normalizations, have no part in it. L times a mean: depth counts. Not a
-    published proxy.
+    How far a step for one sample helps another, on average over the layers with weights that a gradient reaches: the
+    cosine stiffness of Fort et al. (arXiv 1901.09491), which is of all parameters at once and of the loss, over pairs
+    that are told apart by class. c_l is 0 where the samples' gradients are orthogonal and 1 where they are parallel;
+    there the layer tells no sample from another, which is why the root takes such layers out again: it is 0.98 at c =
+    0.67 and half at 0.965. artanh is Fisher's transformation, by which correlations are averaged, and w_l = log(1 +
+    f_l) of the layer's operations f_l, at least 2 for each weight. A layer whose samples work against each other
+    counts as 0, and a sample whose gradient is 0 has cosine 0 with the others. Layers with weights have a parameter
+    of two or more axes; those that only scale and shift, such as normalizations, have no part in it. Not a published
+    proxy.
     """
 
     name: ClassVar[str] = "stiffness"
 
     def of_grams(self, grams: PerLayer) -> tuple[float, list[float]]:
-        """The sum over layers, and its terms."""
-        squares = grams.values.diagonal(dim1=1, dim2=2)
-        lengths = squares.clamp(min=_TINY).sqrt()
-        cosines = grams.values / lengths.unsqueeze(1) / lengths.unsqueeze(2)
-        n = lengths.shape[1]
-        off_diagonal = cosines.sum((1, 2)) - cosines.diagonal(dim1=1, dim2=2).sum(1)
-        means = (off_diagonal / (n * (n - 1))).clamp(0, 1)
-        taking_part = torch.tensor([layer.has_weights for layer in grams.layers]) & (squares > 0).any(1)
+        """The mean over layers, and what each adds to it."""
+        means = mean_cosines(grams)
+        reached = (grams.values.diagonal(dim1=1, dim2=2) > 0).any(1)
+        taking_part = torch.tensor([layer.has_weights for layer in grams.layers]) & reached
         weights = torch.where(taking_part, means.new_tensor(grams.operations).log1p(), 0.0)
-        scale = taking_part.sum() / weights.sum().clamp(min=_TINY)
-        shares = (scale * weights * (means * (1 - means**8).sqrt()).atanh()).tolist()
+        weights = weights / weights.sum().clamp(min=_TINY)
+        shares = (weights * (means * (1 - means**8).sqrt()).atanh()).tolist()
         return math.fsum(shares), shares
 
 
@@ -170,6 +166,20 @@ class MinEigenvalue(GramProxy):
 
 
 _TINY = torch.finfo(torch.float64).tiny
+
+
+def layer_grams(made_in: CapturePass, sample: int | None) -> LayerGrams | SampledGrams:
+    """Gram matrices of all parameters of each layer, or their estimates by `sample` of them."""
+    return LayerGrams(made_in) if sample is None else SampledGrams(made_in, sample)
+
+
+def mean_cosines(grams: PerLayer) -> Tensor:
+    """The mean of cos(g_i^l, g_j^l) over pairs i != j of each layer [layers], at least 0; of gradients of 0 it is 0."""
+    lengths = grams.values.diagonal(dim1=1, dim2=2).clamp(min=_TINY).sqrt()
+    cosines = grams.values / lengths.unsqueeze(1) / lengths.unsqueeze(2)
+    n = lengths.shape[1]
+    off_diagonal = cosines.sum((1, 2)) - cosines.diagonal(dim1=1, dim2=2).sum(1)
+    return (off_diagonal / (n * (n - 1))).clamp(0, 1)
 
 
 def spectral_entropy(eigenvalues: Tensor) -> Tensor:

@@ -80,10 +80,13 @@ class GradientRank(RankProxy):
         """The geometric mean, and the layers' ranks."""
         inner = values[:, 3] > 0
         if not inner.any():
-            raise KnasError(
-                "model: no convolution or linear layer comes after another layer; gradient-rank needs one"
-            )
+            raise no_inner_layer(self.name)
         return _geometric_mean(values[inner, 2], values[inner, 4].log1p()), values[:, 2]
+
+
+def no_inner_layer(proxy: str) -> KnasError:
+    """The error of a network that has no gradient for the input of a layer."""
+    return KnasError(f"model: no convolution or linear layer comes after another layer; {proxy} needs one")
 
 
 def _geometric_mean(ranks: Tensor, weights: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from typing import ClassVar
 from torch import nn
 
 from knas.gradients import POLICIES, layers_of, no_parameters, one_of
-from knas.observations import CapturePass, Findings, Operations, ReachedLayers
+from knas.observations import CapturePass, Depth, Findings, Operations, ReachedLayers
 from knas.proxies.base import LayerScore, Observing, Score
+from knas.proxies.gradient import GradientProxy
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,30 @@ class FLOPs(Observing):
     def read(self, model: nn.Module, findings: Findings) -> Score:
         """The count."""
         return Score(findings[Operations()], self.name)
+
+
+@dataclass(frozen=True)
+class DepthCount(GradientProxy):
+    """The most convolutions and linear layers on one path from the inputs to the output, each use of a layer one.
+
+    The longest path of the forward pass as it ran, whatever it is multiplied with; 0 where there are no such layers.
+    Recurrent modules of PyTorch are none, and what reentrant checkpointing hides is not seen.
+
+    Args:
+        of: What is differentiated: "output" (summed over its elements) or "loss" (needs targets).
+        batch_norm: "calibrated", "batch" or "initial"; see `knas.proxies.MGM`.
+        micro_batch: Samples that are taken at once; None takes as many as fit the memory.
+    """
+
+    name: ClassVar[str] = "depth"
+
+    def observations(self) -> tuple[Depth]:
+        """The depth."""
+        return (Depth(self.made_in),)
+
+    def read(self, model: nn.Module, findings: Findings) -> Score:
+        """The number."""
+        return Score(float(findings[Depth(self.made_in)]), self.name)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import torch
 from gradients import brute_force
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 import knas
 from knas.gradients import Gradients, Settings, all_entries, make_batch, random_entries
+from knas.gradients.capture import Capture
 
 N = 6
 LINEAR_MAPS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -179,3 +182,12 @@ def test_model_that_counts_on_the_order_in_memory(estimator: str) -> None:
     want = knas.score(flattened, inputs.contiguous(), estimator=estimator, sample=10**6).value
     got = knas.score(model, inputs.contiguous(), estimator=estimator, sample=10**6).value
     assert got == pytest.approx(want, rel=1e-5)
+
+
+def test_nothing_of_a_pass_outlives_it() -> None:
+    """A graph that holds hooks which hold it would keep all activations, where no garbage collector sees them."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 3))
+    for proxy in ("mgm", "depth", "knas"):
+        knas.score(model, torch.randn(5, 4), proxy=proxy)
+        gc.collect()
+        assert not [one for one in gc.get_objects() if type(one) is Capture]

@@ -186,6 +186,14 @@ class ProxyConformance:
         with pytest.raises(UsageError, match="model: no trainable parameters"):
             self.score(nn.Sequential(nn.ReLU(), nn.Flatten()))
 
+    def test_a_network_that_is_frozen_whole(self) -> None:
+        """It has a score where the forward pass is all that is looked at, else one clear error."""
+        model = residual().requires_grad_(False)
+        try:
+            assert math.isfinite(self.score(model).value)
+        except KnasError as error:
+            assert "trainable" in str(error)  # noqa: PT017
+
     def test_one_sample(self) -> None:
         images, classes = samples()
         with pytest.raises(UsageError, match="inputs: at least 2 samples"):

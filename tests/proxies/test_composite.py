@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import pytest
 import torch
+from gradients.brute_force import calibrated, gradients
 from proxies.conformance import ProxyConformance, network, residual, samples
 from torch import nn
 
 import knas
+from knas.errors import KnasError
 
-PARTS = ("flops", "feature-rank", "gradient-rank", "gradient-balance", "stiffness")
+PARTS = (
+    "flops",
+    "depth",
+    "feature-rank",
+    "gradient-rank",
+    "gradient-balance",
+    "gradient-breadth",
+    "stiffness",
+)
 
 
 class TestKnas(ProxyConformance):
@@ -20,6 +31,33 @@ class TestKnas(ProxyConformance):
 
 class TestGradientBalance(ProxyConformance):
     name = "gradient-balance"
+
+
+class TestGradientBreadth(ProxyConformance):
+    name = "gradient-breadth"
+
+
+@pytest.mark.parametrize("options", [{}, {"micro_batch": 3}, {"sample": 10**6}])
+def test_breadth_is_of_ranks_times_cosines(options: dict[str, object]) -> None:
+    model, images = network().double(), samples()[0].double()
+    ranks = {layer.name: layer.value for layer in knas.score(model, images, proxy="gradient-rank").layers}
+    assert list(ranks) == ["0", "3", "5"]
+    want = {"0": 0.0}  # no layer comes before it
+    for name, rows in gradients(calibrated(copy.deepcopy(model), images), images).items():
+        unit = rows / rows.norm(dim=1, keepdim=True)
+        pairs = len(rows) * (len(rows) - 1)
+        cosine = max(float((unit @ unit.T).sum() - len(rows)) / pairs, 0.0)
+        if name in ("3", "5"):
+            want[name] = math.log(1 + ranks[name] * cosine)
+    score = knas.score(model, images, proxy="gradient-breadth", **options)
+    assert {layer.name: layer.value for layer in score.layers} == pytest.approx(want, rel=1e-8)
+    assert score.value == pytest.approx(math.sqrt(2 * sum(want.values())), rel=1e-8)
+
+
+@pytest.mark.parametrize("name", ["gradient-rank", "gradient-breadth", "knas"])
+def test_a_single_layer_has_no_gradient_for_its_input(name: str) -> None:
+    with pytest.raises(KnasError, match="no convolution or linear layer comes after another layer"):
+        knas.score(nn.Linear(4, 3), torch.randn(5, 4), proxy=name)
 
 
 def allowed(part: str, options: dict[str, object]) -> dict[str, object]:

@@ -70,9 +70,8 @@ def test_stiffness_is_of_the_mean_cosine_of_layers_with_weights() -> None:
         mean = max(cosines[~np.eye(len(cosines), dtype=bool)].mean(), 0.0)
         logs[name] = math.log(1 + counts.get(name, 0.0))
         want[name] = logs[name] * np.arctanh(mean * np.sqrt(1 - mean**8))
-    count = sum(one > 0 for one in logs.values())
-    assert 0 < count < len(logs)
-    want = {name: count * one / sum(logs.values()) for name, one in want.items()}
+    assert 0 < sum(one > 0 for one in logs.values()) < len(logs)
+    want = {name: one / sum(logs.values()) for name, one in want.items()}
     for options in ({}, {"micro_batch": 3}):
         score = knas.score(model, images, proxy="stiffness", **options)
         assert {layer.name: layer.value for layer in score.layers} == pytest.approx(want, rel=1e-8)
@@ -105,7 +104,7 @@ def test_stiffness_of_opposite_and_of_missing_gradients() -> None:
 def test_a_layer_that_tells_no_sample_from_another_has_no_stiffness() -> None:
     images = samples()[0][:1].expand(4, -1, -1, -1)
     assert knas.score(network(), images, proxy="stiffness").value == pytest.approx(0, abs=1e-2)
-    assert knas.score(network(), samples()[0], proxy="stiffness").value > 0.5
+    assert knas.score(network(), samples()[0], proxy="stiffness").value > 0.15
 
 
 class TestSampledCoherence(ProxyConformance):
