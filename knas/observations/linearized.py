@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from knas.errors import KnasError
-from knas.gradients import Batch, Slot, layers_of
+from knas.gradients import Batch, Slot, layers_of, no_parameters
 from knas.gradients.arguments import arguments
 from knas.gradients.checks import refuse_unusable_weights
 from knas.gradients.objective import no_gradient_path, output_tensor
@@ -87,7 +87,7 @@ def _flow(model: nn.Module, batch: Batch, shift: float) -> dict[Slot, float] | N
     with WithoutNormalization():
         output = output_tensor(call_with(model, {**values, **buffers}, _ones(batch, factor)), 1)
     if not leaves or not output.requires_grad:
-        raise no_gradient_path()
+        raise no_gradient_path() if layers_of(model).layers else no_parameters()
     gradients = torch.autograd.grad(output, leaves, torch.full_like(output, factor), allow_unused=True)
     sums = [
         0.0 if gradient is None else float((leaf.detach() * gradient).abs().sum())
