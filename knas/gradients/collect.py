@@ -139,7 +139,31 @@ class ReachCollector(Collector):
         return found
 
 
-class DepthCollector(Collector):
+class MapCollector(Collector):
+    """Looks at linear maps, convolutions and linear layers, whether their samples can be told apart or not."""
+
+    @override
+    def end(self) -> None:
+        super().end()
+        self.uncovered.clear()
+
+    @override
+    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
+        """Nothing to keep here: linear maps come by `receive_output` and `receive_input`."""
+
+    @property
+    @override
+    def map_receiver(self) -> MapReceiver:
+        return self
+
+    def receive_output(self, one: LinearMap, grad: Tensor) -> None:
+        """Takes a map and the gradient of its output."""
+
+    def receive_input(self, one: LinearMap, grad: Tensor) -> None:
+        """Takes a map and the gradient of its input."""
+
+
+class DepthCollector(MapCollector):
     """How many convolutions and linear layers follow one another.
 
     Attributes:
@@ -153,28 +177,8 @@ class DepthCollector(Collector):
         super().begin(capture, objective)
         self.depth = longest_path(objective)
 
-    @override
-    def end(self) -> None:
-        super().end()
-        self.uncovered.clear()  # a path goes through a layer whether its samples can be told apart or not
 
-    @override
-    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
-        """Nothing to keep: the graph tells."""
-
-    @property
-    @override
-    def map_receiver(self) -> MapReceiver:
-        return self
-
-    def receive_output(self, one: LinearMap, grad: Tensor) -> None:
-        """Nothing to keep."""
-
-    def receive_input(self, one: LinearMap, grad: Tensor) -> None:
-        """Nothing to keep."""
-
-
-class RankCollector(Collector):
+class RankCollector(MapCollector):
     """Effective ranks of the tensors that go into linear maps, and of the gradients of these tensors.
 
     The rows are positions of samples and the columns channels. A tensor that goes into several layers counts once, for
@@ -202,7 +206,6 @@ class RankCollector(Collector):
     @override
     def end(self) -> None:
         super().end()
-        self.uncovered.clear()  # a linear map has ranks whether its samples can be told apart or not
         for kept, key, rows in self._now:
             kept.setdefault(key, []).append(rows)
         self._now = []
@@ -210,14 +213,6 @@ class RankCollector(Collector):
             self._run[one.layer, one.index] = one.differentiable, one.operations / self._capture.n
 
     @override
-    def take(self, layer: Layer, use: Use, grad: Tensor) -> None:
-        """Nothing to keep here: linear maps come by `receive_output` and `receive_input`."""
-
-    @property
-    @override
-    def map_receiver(self) -> MapReceiver:
-        return self
-
     def receive_output(self, one: LinearMap, grad: Tensor) -> None:
         """Keeps the features that the output depends on."""
         rows = one.rule.rows(one.call.input)
@@ -225,6 +220,7 @@ class RankCollector(Collector):
             rows = rows * (one.rule.rows(grad) != 0).any(1, keepdim=True)
         self._keep(self._features, (one.layer, one.index), rows)
 
+    @override
     def receive_input(self, one: LinearMap, grad: Tensor) -> None:
         """Keeps the gradients of the features."""
         self._keep(self._gradients, (one.layer, one.index), one.rule.rows(grad))
